@@ -1,0 +1,60 @@
+"""One alarm per service and replica, set to the earliest moment anything of its is due.
+
+The alternative, a job per task, would write to the scheduler's database for every heartbeat. One
+alarm that moves only towards earlier costs a write per ring, whatever the number of tasks.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+from contracts.errors import RetryableError
+from contracts.ports import Clock, Jobs
+
+log = structlog.get_logger(__name__)
+
+OVERDUE = timedelta(seconds=5)
+TRY_AGAIN_SECONDS = 1.0
+
+
+class Alarm:
+    def __init__(self, jobs: Jobs, clock: Clock, name: str) -> None:
+        self.name = name
+        self._jobs = jobs
+        self._clock = clock
+        self._next: datetime | None = None
+        self._moved = asyncio.Event()
+
+    def at(self, due: datetime) -> None:
+        """Asks to be woken at or soon after `due`. Costs nothing unless it is the earliest wish."""
+        # A ring that is long overdue was lost with the scheduler's data, or another replica heard it.
+        lost = self._next is not None and self._clock.now() - self._next > OVERDUE
+        if self._next is None or due < self._next or lost:
+            self._next = due
+            self._moved.set()
+
+    async def ring(self, do_due: Callable[[datetime], Awaitable[datetime | None]]) -> None:
+        """Answers the scheduler's callback: `do_due` does what is due and says when the next thing is.
+
+        Safe to call at any time and more than once.
+        """
+        self._next = None
+        following = await do_due(self._clock.now())
+        if following is not None:
+            self.at(following)
+
+    async def keep_set(self) -> None:
+        """Runs for as long as the service does: hands wishes to the scheduler, again when it is away."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            due = self._next
+            if due is None:
+                continue
+            try:
+                await self._jobs.schedule(self.name, due)
+            except RetryableError as error:
+                log.warning("the alarm could not be set; trying again", alarm=self.name, reason=error.detail)
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+                self._moved.set()

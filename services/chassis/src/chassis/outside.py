@@ -1,0 +1,37 @@
+"""Everything services reach beyond their own process, as ports."""
+
+from dataclasses import dataclass
+
+from contracts.catalog import Catalog, read_catalog
+from contracts.ports import Clock, Jobs, ObjectStore, Publisher, StateStore
+from contracts.topics import STATE_STORE
+
+from chassis.clock import SystemClock
+from chassis.jobs import DaprJobs
+from chassis.objects import ObstoreObjects
+from chassis.publisher import DaprPublisher
+from chassis.settings import ProcessSettings
+from chassis.sidecar import Sidecar
+from chassis.state import DaprStateStore
+
+
+@dataclass(frozen=True)
+class Outside:
+    state: StateStore
+    publisher: Publisher
+    jobs: Jobs
+    objects: ObjectStore
+    clock: Clock
+    catalog: Catalog
+
+
+def through_dapr(sidecar: Sidecar, settings: ProcessSettings) -> Outside:
+    """The real thing. Raises `CatalogError` when the catalog cannot be used."""
+    return Outside(
+        state=DaprStateStore(sidecar, STATE_STORE),
+        publisher=DaprPublisher(sidecar),
+        jobs=DaprJobs(sidecar),
+        objects=ObstoreObjects(settings.media_url),
+        clock=SystemClock(),
+        catalog=read_catalog(settings.catalog, settings.models),
+    )

@@ -1,0 +1,99 @@
+"""Errors as RFC 9457 problem details. The only place that knows HTTP status codes for them."""
+
+from collections.abc import Mapping
+
+import structlog
+from contracts import errors
+from contracts.errors import FieldProblem, MovieTasksError, Problem, RetryableError
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[MovieTasksError], int] = {
+    errors.InvalidRequest: 422,
+    errors.Unauthenticated: 401,
+    errors.NotFound: 404,
+    errors.ProjectInactive: 403,
+    errors.IdempotencyMismatch: 422,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.RangeNotSatisfiable: 416,
+    errors.AlreadyExists: 409,
+    errors.IllegalTransition: 409,
+    errors.StaleAttempt: 409,
+    errors.MalformedEvent: 400,
+    errors.StateConflict: 503,
+    errors.DependencyUnavailable: 503,
+}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Makes every error of the app a problem, the framework's own included."""
+    app.add_exception_handler(MovieTasksError, _on_movie_tasks_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def problem_response(problem: Problem, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem.model_copy(update={"status": status}).model_dump_json(exclude_none=True)
+    return Response(body, status, media_type=CONTENT_TYPE, headers=headers)
+
+
+def _on_movie_tasks_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, MovieTasksError):
+        raise error
+    headers = {}
+    if isinstance(error, RetryableError):
+        headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
+        log.warning("answered with a problem", code=error.code, detail=error.detail)
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = 'ApiKey realm="movie-tasks"'
+    return problem_response(_at(request, error.problem()), STATUS[type(error)], headers)
+
+
+def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = tuple(
+        FieldProblem(field=".".join(str(part) for part in details["loc"][1:]), detail=details["msg"])
+        for details in error.errors()
+    )
+    problem = Problem(
+        type="urn:movie-tasks:problem:invalid-request",
+        title="The request does not follow the API's description",
+        detail=f"{len(found)} field(s) are not what the API takes",
+        code="invalid-request",
+        retryable=False,
+        errors=found,
+    )
+    return problem_response(_at(request, problem), 422)
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    problem = Problem(
+        type="about:blank", title=str(error.detail), detail=str(error.detail), code="http-error", retryable=False
+    )
+    return problem_response(_at(request, problem), error.status_code, error.headers)
+
+
+def _on_bug(request: Request, error: Exception) -> Response:
+    log.error("a request met a bug", path=request.url.path, exc_info=error)
+    problem = Problem(
+        type="urn:movie-tasks:problem:internal-error",
+        title="Something went wrong on our side",
+        detail="The request was not carried out. The log holds the cause under the correlation id of this answer.",
+        code="internal-error",
+        retryable=True,
+    )
+    return problem_response(_at(request, problem), 500)
+
+
+def _at(request: Request, problem: Problem) -> Problem:
+    return problem.model_copy(update={"instance": request.url.path})

@@ -1,0 +1,174 @@
+"""A service as a value, and the FastAPI application made of one service or of several.
+
+The embedded way to run is nothing but several services in one application: HTTP routes side by side,
+and every delivery handed to each service in the order they are listed.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from asgi_correlation_id import CorrelationIdMiddleware
+from contracts.ports import Clock, Publisher
+from contracts.topics import DEAD_LETTERS, Component, Topic
+from dapr.ext.fastapi import DaprApp
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from chassis.deliveries import Deliveries, Subscriber, Subscription, by_topic
+from chassis.health import Check, health_routes, sidecar_check
+from chassis.middleware import BodyLimit, RequestLog, SidecarOnly
+from chassis.problems import install_problems
+from chassis.sidecar import Sidecar
+
+log = structlog.get_logger(__name__)
+
+SMALL_BODY = 256 * 1024
+DELIVERED_BODY = 4 * 1024 * 1024
+
+JobHandler = Callable[[], Awaitable[None]]
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything a service brings into a process."""
+
+    name: str
+    routers: Sequence[APIRouter] = ()
+    subscriptions: Sequence[Subscription] = ()
+    jobs: Mapping[str, JobHandler] = field(default_factory=dict)
+    """By the name's beginning; what follows it names a replica."""
+    running: Lifespan = nullcontext
+    """Entered once the sidecar answers, left on shutdown."""
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
+    """Path prefixes whose request bodies may be larger than usual, in bytes."""
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schemas that the routes' descriptions refer to."""
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """What must answer before the service can do its work."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process gives the services in it."""
+
+    publisher: Publisher
+    clock: Clock
+    app_api_token: str
+    sidecar: Sidecar | None = None
+    cors_origins: Sequence[str] = ()
+    connected: Lifespan = nullcontext
+
+
+def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(around.connected())
+            for service in services:
+                await stack.enter_async_context(service.running())
+            yield
+
+    app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    install_problems(app)
+    for service in services:
+        for router in service.routers:
+            app.include_router(router)
+    topics = _add_deliveries(app, services, around)
+    _add_jobs(app, services)
+    checks = {"sidecar": sidecar_check(around.sidecar, topics)} if around.sidecar else {}
+    for service in services:
+        checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
+    app.include_router(health_routes(checks))
+    _add_middleware(app, services, around)
+    _describe(app, services)
+    return app
+
+
+def _add_deliveries(app: FastAPI, services: Sequence[Service], around: Surroundings) -> list[Topic]:
+    dapr = DaprApp(app)
+    subscribers = [Subscriber(service.name, wanted) for service in services for wanted in service.subscriptions]
+    topics = by_topic(subscribers)
+    for topic, wanting in topics.items():
+        deliveries = Deliveries(topic, wanting, around.publisher, around.clock)
+        # daprd dead-letters on the component it delivers from, and only `events` keeps what it is given.
+        keeps = topic.component is Component.EVENTS and topic is not DEAD_LETTERS
+        dapr.subscribe(
+            topic.component.value,
+            topic.name,
+            route=f"/events/{topic.component.value}/{topic.name}",
+            dead_letter_topic=DEAD_LETTERS.name if keeps else None,
+        )(_receiver(deliveries))
+    return list(topics)
+
+
+def _receiver(deliveries: Deliveries) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def receive(request: Request) -> JSONResponse:
+        return JSONResponse({"status": (await deliveries.deliver(await request.body())).value})
+
+    return receive
+
+
+def _add_jobs(app: FastAPI, services: Sequence[Service]) -> None:
+    handlers = {prefix: handler for service in services for prefix, handler in service.jobs.items()}
+
+    async def run_job(name: str) -> Response:
+        for prefix, handler in handlers.items():
+            if name.startswith(prefix):
+                await handler()
+                return Response(status_code=204)
+        # daprd takes 404 for an answer and forgets the job; anything else makes it try again.
+        log.error("the scheduler rang for a job nobody knows", job=name)
+        return Response(status_code=500)
+
+    app.add_api_route("/job/{name}", run_job, methods=["POST"])
+
+
+def _add_middleware(app: FastAPI, services: Sequence[Service], around: Surroundings) -> None:
+    """Last added runs first."""
+    larger = {prefix: limit for service in services for prefix, limit in service.large_bodies.items()}
+
+    def limit(path: str) -> int:
+        if path.startswith(SidecarOnly.PATHS):
+            return DELIVERED_BODY
+        return next((size for prefix, size in larger.items() if path.startswith(prefix)), SMALL_BODY)
+
+    app.add_middleware(BodyLimit, limit=limit)
+    app.add_middleware(SidecarOnly, token=around.app_api_token)
+    app.add_middleware(RequestLog)
+    app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-ID", validator=_plain_id)
+    if around.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(around.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-API-Key", "X-Correlation-ID"],
+            expose_headers=["Link", "Location", "Retry-After", "X-Correlation-ID"],
+        )
+
+
+def _plain_id(presented: str) -> bool:
+    """Whether a caller's correlation id may go into logs and records."""
+    return 0 < len(presented) <= 128 and presented.isascii() and presented.isprintable()
+
+
+def _describe(app: FastAPI, services: Sequence[Service]) -> None:
+    """Adds the schemas that routes describe by reference to the OpenAPI description."""
+    extra = {name: schema for service in services for name, schema in service.schemas.items()}
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            public = [
+                route for route in app.routes if not str(getattr(route, "path", "")).startswith(SidecarOnly.PATHS)
+            ]
+            described = get_openapi(title=app.title, version=app.version, routes=public)
+            described.setdefault("components", {}).setdefault("schemas", {}).update(extra)
+            app.openapi_schema = described
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,48 @@
+"""Settings every service process has in common. Read by composition roots only, then passed inwards."""
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class SidecarSettings(BaseSettings):
+    """How the process and its daprd find and trust each other; the names are Dapr's own."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    dapr_http_port: int = 3500
+    dapr_grpc_port: int = 50001
+    dapr_api_token: SecretStr
+    """What this process shows to daprd."""
+    app_api_token: SecretStr
+    """What daprd must show to this process."""
+
+
+class ProcessSettings(BaseSettings):
+    """Read from `MOVIE_TASKS_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    replica: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    """Tells the replicas of a service apart."""
+    log_level: str = "INFO"
+    catalog: Path | None = None
+    """A catalog file to use instead of the shipped one."""
+    models: CommaSeparated = ("*",)
+    """Shell patterns over the catalog's model keys, comma separated: what this deployment offers."""
+    media_url: str
+    """Where media lie: `file:///…`, or `s3://bucket` with the usual AWS_* variables."""
+    cors_origins: CommaSeparated = ()
+    """Origins of browser applications that may call the API, comma separated."""

@@ -1,0 +1,32 @@
+"""Identifiers, checked wherever they come in: every one of them ends up in a key or a path."""
+
+import uuid
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+TaskId = Annotated[str, StringConstraints(pattern=_UUID)]
+MediaId = Annotated[str, StringConstraints(pattern=_UUID)]
+ProjectId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+WorkerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+ModelKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Text without NUL, which Postgres cannot keep."""
+Tag = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+RequestKey = Annotated[PlainText, StringConstraints(min_length=1, max_length=255)]
+
+_TASKS = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696531")
+_MEDIA = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696532")
+
+
+def task_id_for(project_id: str, request_key: str) -> str:
+    """The one task id a request key has in a project: a repeated request meets its own record."""
+    return str(uuid.uuid5(_TASKS, f"{project_id}\n{request_key}"))
+
+
+def media_id_for(task_id: str, attempt: int) -> str:
+    """The id of what an attempt produced: storing it twice stores it once."""
+    return str(uuid.uuid5(_MEDIA, f"{task_id}\n{attempt}"))

@@ -1,0 +1,74 @@
+"""What tasks produce and what they take as input."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from contracts.identifiers import MediaId, ModelKey, ProjectId, TaskId
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ObjectKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=512)]
+
+
+class Medium(StrEnum):
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Provenance(BaseModel):
+    """Everything needed to make the same media again, as the worker that made it saw it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: TaskId
+    attempt: int
+    model: ModelKey
+    pipeline: str
+    source: str
+    revision: str | None
+    params: dict[str, JsonValue]
+    inputs: dict[str, MediaId]
+    dtype: str
+    device: str
+    versions: dict[str, str]
+    worker_id: str
+    generated_at: AwareDatetime
+    generate_seconds: float
+
+
+class ProducedMedia(BaseModel):
+    """The claim check a worker hands to storage: where the bytes lie in staging and what they must be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: ObjectKey
+    content_type: str
+    size: int = Field(gt=0)
+    sha256: Sha256
+    provenance: Provenance
+
+
+class MediaResult(BaseModel):
+    """A stored file of a project, verified: what a task produced or a person uploaded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: MediaId
+    project_id: ProjectId
+    task_id: TaskId | None = None
+    medium: Medium
+    content_type: str
+    size: int
+    sha256: Sha256
+    key: ObjectKey
+    thumbnail_key: ObjectKey | None = None
+    manifest_key: ObjectKey | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: float | None = None
+    frame_rate: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    created_at: AwareDatetime

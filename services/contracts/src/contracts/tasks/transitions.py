@@ -1,0 +1,242 @@
+"""The one state machine of a task: one table and one pure function.
+
+Every change of a task anywhere is a move, applied here to the record as it was read, and saved only
+if nobody saved in between. Nobody else assigns a phase.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, assert_never
+
+from contracts.errors import IllegalTransition, Problem, StaleAttempt
+from contracts.media import MediaResult, ProducedMedia
+from contracts.tasks.record import Phase, ProcessingProgress, Status, Task
+
+TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
+    {
+        Phase.QUEUED: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED, Phase.FAILED}),
+        Phase.RETRY_WAIT: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED, Phase.FAILED}),
+        Phase.ASSIGNED: frozenset(
+            {Phase.LOADING_MODEL, Phase.GENERATING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}
+        ),
+        Phase.LOADING_MODEL: frozenset(
+            {Phase.GENERATING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}
+        ),
+        Phase.GENERATING: frozenset(
+            {Phase.ENCODING, Phase.STORING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}
+        ),
+        Phase.ENCODING: frozenset({Phase.STORING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}),
+        Phase.STORING: frozenset({Phase.DONE, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}),
+        Phase.DONE: frozenset(),
+        Phase.FAILED: frozenset({Phase.QUEUED}),
+        Phase.CANCELLED: frozenset({Phase.QUEUED}),
+        Phase.EXPIRED: frozenset({Phase.QUEUED}),
+    }
+)
+
+STORE_WITHIN = timedelta(minutes=5)
+PICK_UP_WITHIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Assign:
+    """Scheduling gives the task to a worker. Begins a new attempt."""
+
+    worker_id: str
+    start_by: datetime
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """An attempt ends without blame: never started, or handed back by a worker that must go."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Advance:
+    """The worker says where its run is: `loading_model`, `generating` or `encoding`, and how far."""
+
+    attempt: int
+    phase: Phase
+    progress: ProcessingProgress | None = None
+
+
+@dataclass(frozen=True)
+class Produce:
+    """The worker has put the encoded result into staging; generating ended at `generated_at`."""
+
+    attempt: int
+    media: ProducedMedia
+    generated_at: datetime
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Storage has verified and promoted the result."""
+
+    attempt: int
+    result: MediaResult
+
+
+@dataclass(frozen=True)
+class RetryLater:
+    """The attempt failed; another may begin at `not_before`."""
+
+    attempt: int
+    error: Problem
+    not_before: datetime
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The task has failed for good."""
+
+    attempt: int
+    error: Problem
+
+
+@dataclass(frozen=True)
+class RequestCancel:
+    """A person wants it gone: at once while it waits, at the next step while it runs."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """The run has stopped because a person asked for it."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Nobody could start it before `expires_at`."""
+
+
+@dataclass(frozen=True)
+class Resubmit:
+    """A person sends an ended task round again: same id, failures forgiven, attempts go on counting."""
+
+
+Move = Assign | TakeBack | Advance | Produce | Complete | RetryLater | Fail | RequestCancel | Cancel | Expire | Resubmit
+
+
+def apply(task: Task, move: Move, now: datetime) -> Task:
+    """The task after the move, or the same object when the move has been made before.
+
+    Raises `StaleAttempt` when another attempt has taken over, and `IllegalTransition` when the
+    table has no such way.
+    """
+    match move:
+        case Assign():
+            return _assign(task, move, now)
+        case TakeBack():
+            return _end_attempt(task, move.attempt, Phase.QUEUED, now, deadline=now + PICK_UP_WITHIN)
+        case Advance():
+            return _advance(task, move, now)
+        case Produce():
+            return _produce(task, move, now)
+        case Complete():
+            return _enter(_fenced(task, move.attempt), Phase.DONE, now, result=move.result, error=None, progress=None)
+        case RetryLater():
+            return _end_attempt(
+                task, move.attempt, Phase.RETRY_WAIT, now,
+                failures=task.failures + 1, error=move.error, not_before=move.not_before, deadline=move.not_before,
+            )  # fmt: skip
+        case Fail():
+            return _enter(_fenced(task, move.attempt), Phase.FAILED, now, error=move.error)
+        case RequestCancel():
+            return _request_cancel(task, now)
+        case Cancel():
+            return _enter(_fenced(task, move.attempt), Phase.CANCELLED, now)
+        case Expire():
+            return _enter(task, Phase.EXPIRED, now)
+        case Resubmit():
+            return _resubmit(task, now)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _fenced(task: Task, attempt: int) -> Task:
+    if attempt != task.attempt:
+        raise StaleAttempt(f"attempt {attempt} of task {task.id} is over; attempt {task.attempt} holds it now")
+    return task
+
+
+def _enter(task: Task, phase: Phase, now: datetime, **changes: Any) -> Task:
+    """The only place that sets a phase."""
+    if task.phase is phase and phase.terminal:
+        return task
+    if phase not in TRANSITIONS[task.phase]:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value} and cannot become {phase.value}")
+    if phase.terminal:
+        changes |= {"finished_at": now, "deadline": None, "not_before": None}
+    return _save(task, now, phase=phase, phase_since=now, phase_seconds=_time_spent(task, now), **changes)
+
+
+def _save(task: Task, now: datetime, **changes: Any) -> Task:
+    return task.model_copy(update={**changes, "seq": task.seq + 1, "updated_at": max(now, task.updated_at)})
+
+
+def _time_spent(task: Task, until: datetime) -> dict[Phase, float]:
+    # Services' clocks differ: a phase that seems to end before it began took no time.
+    spent = max(0.0, (until - task.phase_since).total_seconds())
+    return {**task.phase_seconds, task.phase: task.phase_seconds.get(task.phase, 0.0) + spent}
+
+
+def _assign(task: Task, move: Assign, now: datetime) -> Task:
+    return _enter(
+        task, Phase.ASSIGNED, now,
+        attempt=task.attempt + 1, worker_id=move.worker_id, deadline=move.start_by, not_before=None, progress=None,
+        produced=None,
+    )  # fmt: skip
+
+
+def _advance(task: Task, move: Advance, now: datetime) -> Task:
+    _fenced(task, move.attempt)
+    if task.phase is move.phase:
+        return task if move.progress == task.progress else _save(task, now, progress=move.progress)
+    started_at, deadline = task.started_at, task.deadline
+    if task.phase is Phase.ASSIGNED:
+        started_at, deadline = now, now + timedelta(seconds=task.time_limit_seconds)
+    return _enter(task, move.phase, now, progress=move.progress, started_at=started_at, deadline=deadline)
+
+
+def _produce(task: Task, move: Produce, now: datetime) -> Task:
+    _fenced(task, move.attempt)
+    if task.phase is Phase.STORING:
+        return task
+    if task.phase is Phase.GENERATING:
+        task = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))
+    return _enter(task, Phase.STORING, now, produced=move.media, progress=None, deadline=now + STORE_WITHIN)
+
+
+def _end_attempt(task: Task, attempt: int, phase: Phase, now: datetime, **changes: Any) -> Task:
+    _fenced(task, attempt)
+    if task.phase is phase:
+        return task
+    if task.phase.terminal:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value}: it has no attempt to end")
+    if task.cancel_requested:
+        return _enter(task, Phase.CANCELLED, now)
+    return _enter(task, phase, now, worker_id=None, progress=None, produced=None, **changes)
+
+
+def _request_cancel(task: Task, now: datetime) -> Task:
+    if task.status is Status.PROCESSING:
+        return task if task.cancel_requested else _save(task, now, cancel_requested=True)
+    if task.status is Status.PENDING:
+        return _enter(task, Phase.CANCELLED, now, cancel_requested=True)
+    return _enter(task, Phase.CANCELLED, now)
+
+
+def _resubmit(task: Task, now: datetime) -> Task:
+    if not task.phase.terminal:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value}: only an ended task can be retried")
+    return _enter(
+        task, Phase.QUEUED, now,
+        failures=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
+        started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
+    )  # fmt: skip

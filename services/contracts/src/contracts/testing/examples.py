@@ -1,0 +1,155 @@
+"""Example values for tests: one valid thing of each kind, changed by keyword."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.errors import Problem
+from contracts.identifiers import media_id_for, task_id_for
+from contracts.media import MediaResult, Medium, ProducedMedia, Provenance
+from contracts.tasks import (
+    Advance,
+    Assign,
+    Cancel,
+    Complete,
+    Expire,
+    Fail,
+    Move,
+    Phase,
+    Produce,
+    RetryLater,
+    Task,
+    apply,
+)
+from contracts.topics import media_prefix, staging_key
+from contracts.workers import Device, WorkerState, WorkerStatus
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SHA256 = "0" * 63 + "1"
+
+
+def a_task(**changes: Any) -> Task:
+    """A task that was just accepted."""
+    project_id = changes.get("project_id", "p1")
+    fields: dict[str, Any] = {
+        "id": task_id_for(project_id, "request-1"),
+        "project_id": project_id,
+        "model": "tiny-image",
+        "medium": Medium.IMAGE,
+        "params": {"prompt": "a red circle", "steps": 4, "seed": 7},
+        "time_limit_seconds": 300,
+        "max_failures": 3,
+        "request_digest": "d" * 64,
+        "correlation_id": "c-1",
+        "phase_since": NOON,
+        "deadline": NOON + timedelta(minutes=5),
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Task.model_validate(fields | changes)
+
+
+def a_task_in(phase: Phase, **changes: Any) -> Task:
+    """A task that has come to the phase the ordinary way."""
+    task = a_task(**changes)
+    for move in _WAYS[phase](task):
+        task = apply(task, move, NOON)
+    return task
+
+
+def a_problem(retryable: bool = True) -> Problem:
+    return Problem(
+        type="urn:movie-tasks:problem:engine-crashed",
+        title="The engine crashed",
+        detail="signal 9",
+        code="engine-crashed",
+        retryable=retryable,
+    )
+
+
+def produced_media(task: Task, attempt: int = 1) -> ProducedMedia:
+    return ProducedMedia(
+        key=staging_key(task.id, attempt, "png"),
+        content_type="image/png",
+        size=1234,
+        sha256=SHA256,
+        provenance=Provenance(
+            task_id=task.id,
+            attempt=attempt,
+            model=task.model,
+            pipeline="StableDiffusionPipeline",
+            source="bundled:tiny-stable-diffusion",
+            revision=None,
+            params=task.params,
+            inputs=task.inputs,
+            dtype="float32",
+            device="cpu",
+            versions={"diffusers": "0.42.1"},
+            worker_id="worker-1",
+            generated_at=NOON,
+            generate_seconds=1.5,
+        ),
+    )
+
+
+def media_result(task: Task, attempt: int = 1, **changes: Any) -> MediaResult:
+    media_id = media_id_for(task.id, attempt)
+    fields: dict[str, Any] = {
+        "id": media_id,
+        "project_id": task.project_id,
+        "task_id": task.id,
+        "medium": task.medium,
+        "content_type": "image/png",
+        "size": 1234,
+        "sha256": SHA256,
+        "key": f"{media_prefix(task.project_id, media_id)}/original.png",
+        "width": 128,
+        "height": 128,
+        "created_at": NOON,
+    }
+    return MediaResult.model_validate(fields | changes)
+
+
+def a_worker(**changes: Any) -> WorkerStatus:
+    fields: dict[str, Any] = {
+        "worker_id": "worker-1",
+        "medium": Medium.IMAGE,
+        "state": WorkerState.READY,
+        "slots": 1,
+        "models": ("tiny-image", "tiny-image-edit"),
+        "device": Device(name="cpu", kind="cpu"),
+        "started_at": NOON,
+        "sent_at": NOON,
+    }
+    return WorkerStatus.model_validate(fields | changes)
+
+
+def _assigned(task: Task) -> list[Move]:
+    return [Assign("worker-1", NOON + timedelta(seconds=15))]
+
+
+def _loading(task: Task) -> list[Move]:
+    return [*_assigned(task), Advance(1, Phase.LOADING_MODEL)]
+
+
+def _generating(task: Task) -> list[Move]:
+    return [*_assigned(task), Advance(1, Phase.GENERATING)]
+
+
+def _storing(task: Task) -> list[Move]:
+    return [*_generating(task), Produce(1, produced_media(task), NOON)]
+
+
+_WAYS: dict[Phase, Callable[[Task], list[Move]]] = {
+    Phase.QUEUED: lambda task: [],
+    Phase.ASSIGNED: _assigned,
+    Phase.LOADING_MODEL: _loading,
+    Phase.GENERATING: _generating,
+    Phase.ENCODING: lambda task: [*_generating(task), Advance(1, Phase.ENCODING)],
+    Phase.STORING: _storing,
+    Phase.RETRY_WAIT: lambda task: [*_generating(task), RetryLater(1, a_problem(), NOON + timedelta(seconds=2))],
+    Phase.DONE: lambda task: [*_storing(task), Complete(1, media_result(task))],
+    Phase.FAILED: lambda task: [*_generating(task), Fail(1, a_problem(retryable=False))],
+    Phase.CANCELLED: lambda task: [*_generating(task), Cancel(1)],
+    Phase.EXPIRED: lambda task: [Expire()],
+}

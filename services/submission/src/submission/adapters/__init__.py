@@ -1,0 +1,1 @@
+"""Submission's private tables and its memory of the workers."""

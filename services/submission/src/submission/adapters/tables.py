@@ -1,0 +1,116 @@
+"""The private tables. Rows stay inside this package; everybody else sees contracts' own values."""
+
+from datetime import datetime
+
+from chassis.database import UtcDateTime
+from pydantic import JsonValue
+from sqlalchemy import JSON, String, Text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Index, SQLModel
+
+# Words are found by range; Postgres compares text bytewise only when told to.
+BYTEWISE = String(64).with_variant(String(64, collation="C"), "postgresql")
+
+
+class Table(SQLModel, registry=registry()):
+    """Base of this service's tables: services that share a process do not share metadata."""
+
+
+class TaskRow(Table, table=True):
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index("tasks_by_creation", "project_id", "created_at", "id"),
+        Index("tasks_by_change", "project_id", "updated_at", "id"),
+        Index("tasks_by_priority", "project_id", "priority", "id"),
+        Index("tasks_by_phase", "project_id", "phase", "priority", "created_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    project_id: str
+    seq: int
+    phase: str
+    status: str
+    medium: str
+    model: str
+    priority: int
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    record: str = Field(sa_type=Text)
+
+
+class TagRow(Table, table=True):
+    __tablename__ = "task_tags"
+    __table_args__ = (Index("tags_by_project", "project_id", "tag", "task_id"),)
+
+    task_id: str = Field(primary_key=True)
+    tag: str = Field(primary_key=True)
+    project_id: str
+
+
+class WordRow(Table, table=True):
+    __tablename__ = "task_words"
+    __table_args__ = (Index("words_by_project", "project_id", "word", "task_id"),)
+
+    task_id: str = Field(primary_key=True)
+    word: str = Field(primary_key=True, sa_type=BYTEWISE)
+    project_id: str
+
+
+class HistoryRow(Table, table=True):
+    __tablename__ = "task_history"
+    __table_args__ = (Index("history_by_task", "task_id", "seq"),)
+
+    event_id: str = Field(primary_key=True)
+    task_id: str
+    type: str
+    at: datetime = Field(sa_type=UtcDateTime)
+    seq: int
+    phase: str
+    attempt: int
+    worker_id: str | None
+    detail: str | None
+
+
+class OutboxRow(Table, table=True):
+    __tablename__ = "outbox"
+
+    task_id: str = Field(primary_key=True)
+    due: datetime = Field(sa_type=UtcDateTime, index=True)
+    record: str = Field(sa_type=Text)
+
+
+class ProjectRow(Table, table=True):
+    __tablename__ = "projects"
+
+    id: str = Field(primary_key=True)
+
+
+class ApiKeyRow(Table, table=True):
+    __tablename__ = "api_keys"
+
+    id: str = Field(primary_key=True)
+    project_id: str = Field(index=True)
+
+
+class ActionRow(Table, table=True):
+    __tablename__ = "admin_actions"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    action: str
+    target: str
+    before: JsonValue = Field(sa_type=JSON)
+    after: JsonValue = Field(sa_type=JSON)
+    address: str
+    correlation_id: str
+
+
+class LetterRow(Table, table=True):
+    __tablename__ = "dead_letters"
+
+    id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+    app: str
+    topic: str
+    reason: str
+    event: str = Field(sa_type=Text)

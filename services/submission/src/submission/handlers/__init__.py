@@ -1,0 +1,1 @@
+"""What submission does when it is asked or told something."""

@@ -1,0 +1,133 @@
+"""Requests become tasks, from HTTP and from the bus by the same way.
+
+The order of the writes is what makes "accepted" mean "never lost": first the outbox, then the record,
+then the announcement, and only then is the outbox entry dropped. Whatever is left over after a crash
+is finished by `announce_due`.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from contracts.catalog import Catalog, RequestValidator
+from contracts.errors import AlreadyExists, NotFound, PermanentError, ProjectInactive, RetryableError
+from contracts.events import (
+    CloudEvent,
+    TaskRejected,
+    TaskRequested,
+    milestone,
+    task_changed,
+    task_rejected,
+)
+from contracts.identifiers import task_id_for
+from contracts.media import MediaResult
+from contracts.ports import Clock, Publisher
+from contracts.projects import Project
+from contracts.records import Records, TaskRecords
+from contracts.tasks import Task
+from contracts.topics import App
+
+from submission.domain import Origin, check_inputs, check_repetition, new_task
+from submission.ports import Outbox, ReadModel
+
+log = structlog.get_logger(__name__)
+
+ANNOUNCED_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    catalog: Catalog
+    validator: RequestValidator
+    tasks: TaskRecords
+    projects: Records[Project]
+    media: Records[MediaResult]
+    read_model: ReadModel
+    outbox: Outbox
+    publisher: Publisher
+    wake_at: Callable[[datetime], None]
+    clock: Clock
+    randomness: random.Random
+
+    async def submit(self, raw: Mapping[str, Any], origin: Origin) -> Task:
+        """The task the request has become, now or when it was first sent.
+
+        Raises `InvalidRequest`, `IdempotencyMismatch`, `ProjectInactive`, `NotFound` and
+        `DependencyUnavailable`.
+        """
+        await self._check_project(origin.project_id)
+        request, digest = self.validator.accept(raw, self.randomness)
+        existing = await self.tasks.get(origin.task_id)
+        if existing is not None:
+            return check_repetition(existing, digest)
+        found = {name: await self.media.get(media_id) for name, media_id in request.inputs.items()}
+        check_inputs(self.catalog[request.model], request, origin.project_id, found)
+
+        task = new_task(request, digest, origin, self.clock.now())
+        due = self.clock.now() + ANNOUNCED_WITHIN
+        await self.outbox.add(task, due)
+        self.wake_at(due)
+        try:
+            await self.tasks.create(task)
+        except AlreadyExists:
+            return check_repetition(await self._existing(task.id), digest)
+        await self.read_model.record(task, f"{task.id}:{task.seq}", milestone(task))
+        await self._announce(task)
+        log.info("task accepted", task_id=task.id, project_id=task.project_id, model=task.model)
+        return task
+
+    async def on_task_requested(self, requested: TaskRequested, envelope: CloudEvent) -> None:
+        """A request from the bus. Its event id is its idempotency key; a refusal is an event too."""
+        task_id = task_id_for(requested.project_id, envelope.id)
+        correlation_id = envelope.correlationid or envelope.id
+        origin = Origin(requested.project_id, task_id, correlation_id, envelope.traceparent)
+        try:
+            await self.submit(requested.request, origin)
+        except PermanentError as error:
+            client_ref = requested.request.get("client_ref")
+            rejected = TaskRejected(
+                request_id=envelope.id,
+                project_id=requested.project_id,
+                client_ref=client_ref if isinstance(client_ref, str) else None,
+                problem=error.problem(),
+            )
+            log.info("task request rejected", project_id=requested.project_id, code=error.code, reason=error.detail)
+            await self.publisher.publish(task_rejected(rejected, App.SUBMISSION, self.clock.now()))
+
+    async def announce_due(self, now: datetime) -> datetime | None:
+        """Finishes what a crash or a broker's absence left half done; says when to look again."""
+        for task in await self.outbox.due(now):
+            try:
+                await self.tasks.create(task)
+            except AlreadyExists:
+                task = await self._existing(task.id)  # noqa: PLW2901 - the stored one is what counts
+            await self._announce(task)
+        return await self.outbox.next_due()
+
+    async def _announce(self, task: Task) -> None:
+        """Tells everybody, or leaves it to the outbox: the task is safe either way."""
+        try:
+            await self.publisher.publish(task_changed(task, App.SUBMISSION))
+        except RetryableError as error:
+            log.warning("announcement put off", task_id=task.id, reason=error.detail)
+            retry_at = self.clock.now() + ANNOUNCED_WITHIN
+            await self.outbox.add(task, retry_at)
+            self.wake_at(retry_at)
+            return
+        await self.outbox.remove(task.id)
+
+    async def _check_project(self, project_id: str) -> None:
+        project = await self.projects.get(project_id)
+        if project is None:
+            raise NotFound(f"no project {project_id}")
+        if not project.active:
+            raise ProjectInactive(f"project {project_id} is suspended; an operator can activate it")
+
+    async def _existing(self, task_id: str) -> Task:
+        task = await self.tasks.get(task_id)
+        if task is None:
+            raise NotFound(f"task {task_id} was removed meanwhile")
+        return task

@@ -1,0 +1,87 @@
+"""What a person does to a task that exists: look, cancel, retry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from contracts.errors import NotFound, PermanentError, RetryableError
+from contracts.events import CancelRequested, cancel_requested, task_changed
+from contracts.ports import Clock, Publisher
+from contracts.records import TaskRecords
+from contracts.tasks import Move, RequestCancel, Resubmit, Status, Task
+from contracts.topics import App
+
+from submission.handlers.accepting import ANNOUNCED_WITHIN
+from submission.ports import Outbox
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class TaskChanges:
+    tasks: TaskRecords
+    outbox: Outbox
+    publisher: Publisher
+    wake_at: Callable[[datetime], None]
+    clock: Clock
+
+    async def look(self, task_id: str, project_id: str) -> Task:
+        """Raises `NotFound`, for an unknown id and for another project's alike."""
+        return _own(await self.tasks.get(task_id), task_id, project_id)
+
+    async def cancel(self, task_id: str, project_id: str) -> Task:
+        """Ends a waiting task at once; asks a running one to stop at its next step.
+
+        Raises `NotFound`, and `IllegalTransition` for a task that has ended otherwise.
+        """
+        task = await self._change(task_id, project_id, RequestCancel())
+        if task.status is Status.PROCESSING:
+            await self._hurry(CancelRequested(task_id=task.id, attempt=task.attempt))
+        return task
+
+    async def retry(self, task_id: str, project_id: str) -> Task:
+        """Sends an ended task round again under its own id.
+
+        Raises `NotFound`, and `IllegalTransition` for one that is done or has not ended.
+        """
+        return await self._change(task_id, project_id, Resubmit())
+
+    async def _change(self, task_id: str, project_id: str, move: Move) -> Task:
+        # The outbox entry comes first: should this process die after the save, the change is still announced.
+        await self._announce_later(await self.look(task_id, project_id))
+        try:
+            task = await self.tasks.change(task_id, lambda found: _move_own(found, project_id, move))
+        except PermanentError:
+            await self.outbox.remove(task_id)
+            raise
+        try:
+            await self.publisher.publish(task_changed(task, App.SUBMISSION))
+        except RetryableError as error:
+            log.warning("announcement put off", task_id=task.id, reason=error.detail)
+        else:
+            await self.outbox.remove(task.id)
+        return task
+
+    async def _announce_later(self, task: Task) -> None:
+        due = self.clock.now() + ANNOUNCED_WITHIN
+        await self.outbox.add(task, due)
+        self.wake_at(due)
+
+    async def _hurry(self, cancel: CancelRequested) -> None:
+        """The flag in the record is what counts; the broadcast only makes it quick."""
+        try:
+            await self.publisher.publish(cancel_requested(cancel, App.SUBMISSION, self.clock.now()))
+        except RetryableError as error:
+            log.warning("the worker will see the cancel later", task_id=cancel.task_id, reason=error.detail)
+
+
+def _own(task: Task | None, task_id: str, project_id: str) -> Task:
+    if task is None or task.project_id != project_id:
+        raise NotFound(f"no task {task_id} in this project")
+    return task
+
+
+def _move_own(task: Task, project_id: str, move: Move) -> Move:
+    _own(task, task.id, project_id)
+    return move

@@ -1,0 +1,47 @@
+"""What submission hears on the bus and keeps: tasks' lives, workers' heartbeats, dead letters."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from contracts.events import CloudEvent, DeadLetter, TaskChanged, WorkerHeartbeat
+from contracts.ports import Clock
+
+from submission.ports import Directory, KeptLetter, ReadModel, Workers
+
+
+@dataclass(frozen=True)
+class Listening:
+    read_model: ReadModel
+    directory: Directory
+    workers: Workers
+    clock: Clock
+
+    async def on_task_changed(self, changed: TaskChanged, envelope: CloudEvent) -> None:
+        await self.read_model.record(changed.task, envelope.id, envelope.type)
+
+    async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
+        self.workers.heard(heartbeat.worker)
+
+    async def on_dead_letter(self, body: bytes) -> None:
+        """Keeps what was dead-lettered: by a service, with the reason, or by daprd, as it was."""
+        await self.directory.keep_letter(self._read_letter(body))
+
+    def _read_letter(self, body: bytes) -> KeptLetter:
+        now, digest = self.clock.now(), hashlib.sha256(body).hexdigest()
+        try:
+            envelope = CloudEvent.model_validate_json(body)
+            letter = DeadLetter.model_validate(envelope.data)
+        except ValueError:
+            topic = _topic_of(body)
+            return KeptLetter(digest, now, "?", topic, "kept failing in delivery", body.decode(errors="replace"))
+        return KeptLetter(envelope.id, now, letter.app, letter.topic, letter.reason, letter.event)
+
+
+def _topic_of(body: bytes) -> str:
+    """daprd writes the topic an event came from into it; a dead letter keeps the one it failed on."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return "?"
+    return str(found.get("topic", "?")) if isinstance(found, dict) else "?"

@@ -1,0 +1,1 @@
+"""HTTP and topics to handlers. Decides nothing."""

@@ -1,0 +1,99 @@
+"""The system as a whole: health, models, workers."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from chassis.auth import ProjectOf
+from contracts.catalog import Catalog, InputSlot, ModelEntry, Parameter
+from contracts.media import Medium
+from contracts.views import API
+from contracts.workers import WorkerState, WorkerStatus
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
+
+from submission.domain import without_runs
+from submission.ports import Workers
+
+
+class Health(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    status: str
+    version: str
+    models: int
+    workers: dict[Medium, int]
+
+
+class ModelView(BaseModel):
+    """A model as the catalog offers it. `parameters` holds what a request may set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    title: str
+    description: str
+    licence: str
+    medium: Medium
+    generator: str
+    parameters: dict[str, Parameter]
+    inputs: dict[str, InputSlot]
+    time_limit_minutes: float
+    attempts: int
+    warm: bool
+    """Some worker has it loaded."""
+    workers: int
+    """How many workers can run it right now."""
+
+
+class WorkersReport(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    workers: list[WorkerStatus]
+    by_state: dict[WorkerState, int]
+    by_medium: dict[Medium, int]
+
+
+def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf, version: str) -> APIRouter:
+    router = APIRouter(prefix=API, tags=["monitoring"])
+    any_key = Depends(project_of)
+
+    @router.get("/health", summary="Is the front door open?")
+    async def health() -> Health:
+        return Health(status="ok", version=version, models=len(catalog.models), workers=_by_medium(workers.all()))
+
+    @router.get("/models", summary="The model catalog", dependencies=[any_key])
+    async def models() -> list[ModelView]:
+        heard = workers.all()
+        return [_model_view(entry, heard) for entry in catalog.models]
+
+    @router.get("/workers/status", summary="Which workers there are and what they do", dependencies=[any_key])
+    async def workers_status() -> WorkersReport:
+        heard = workers.all()
+        return WorkersReport(
+            workers=without_runs(heard),
+            by_state=Counter(worker.state for worker in heard),
+            by_medium=_by_medium(heard),
+        )
+
+    return router
+
+
+def _by_medium(workers: Sequence[WorkerStatus]) -> dict[Medium, int]:
+    return Counter(worker.medium for worker in workers)
+
+
+def _model_view(entry: ModelEntry, workers: Sequence[WorkerStatus]) -> ModelView:
+    return ModelView(
+        key=entry.key,
+        title=entry.title,
+        description=entry.description,
+        licence=entry.licence,
+        medium=entry.medium,
+        generator=entry.generator.value,
+        parameters=entry.open_parameters,
+        inputs=entry.inputs,
+        time_limit_minutes=entry.time_limit_minutes,
+        attempts=entry.attempts,
+        warm=any(entry.key in worker.warm_models for worker in workers),
+        workers=sum(entry.key in worker.models for worker in workers),
+    )

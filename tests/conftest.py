@@ -1,0 +1,117 @@
+"""Services in one application over fakes, for unit and contract tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from chassis.outside import Outside
+from chassis.service import Service, Surroundings, build_app
+from contracts.catalog import Catalog, read_catalog
+from contracts.events import Message
+from contracts.projects import ApiKey, Project, digest_of, key_text
+from contracts.records import api_key_records, project_records
+from contracts.testing import InMemoryBus, InMemoryJobs, InMemoryObjects, InMemoryState, SettableClock
+from contracts.testing.examples import NOON
+from fastapi import FastAPI
+
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
+
+TOKEN = "sidecar-token-for-tests"
+ADMIN_KEY = "admin-key-for-tests"
+SECRET = "s" * 43
+TINY_MODELS = read_catalog(only=["tiny-*"])
+
+
+@dataclass
+class World:
+    """Everything outside a service, as fakes the test can look into."""
+
+    state: InMemoryState = field(default_factory=InMemoryState)
+    bus: InMemoryBus = field(default_factory=InMemoryBus)
+    jobs: InMemoryJobs = field(default_factory=InMemoryJobs)
+    clock: SettableClock = field(default_factory=SettableClock)
+    objects: InMemoryObjects = field(default_factory=InMemoryObjects)
+    catalog: Catalog = TINY_MODELS
+
+    @property
+    def outside(self) -> Outside:
+        return Outside(self.state, self.bus, self.jobs, self.objects, self.clock, self.catalog)
+
+    async def add_project(self, project_id: str, key_id: str, **key: Any) -> str:
+        """Adds an active project and a key of it, whose text is returned."""
+        await project_records(self.state).create(project_id, Project(id=project_id, name=project_id, created_at=NOON))
+        return await self.add_key(project_id, key_id, **key)
+
+    async def add_key(self, project_id: str, key_id: str, **changes: Any) -> str:
+        fields = {"project_id": project_id, "label": "", "digest": digest_of(SECRET), "created_at": NOON} | changes
+        await api_key_records(self.state).create(key_id, ApiKey(id=key_id, **fields))
+        return key_text(key_id, SECRET)
+
+
+@dataclass
+class Running:
+    """An application of services, and a client that can also play the sidecar."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    async def deliver(self, message: Message) -> str:
+        return await self.deliver_raw(
+            message.topic.component.value, message.topic.name, message.event.model_dump_json(exclude_none=True).encode()
+        )
+
+    async def deliver_raw(self, component: str, topic: str, body: bytes) -> str:
+        answer = await self.http.post(f"/events/{component}/{topic}", content=body, headers={"dapr-api-token": TOKEN})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["status"])
+
+    async def ring(self, job: str) -> int:
+        return (await self.http.post(f"/job/{job}", headers={"dapr-api-token": TOKEN})).status_code
+
+
+Serve = Callable[[Sequence[Service]], AbstractAsyncContextManager[Running]]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def serve(world: World) -> Serve:
+    @asynccontextmanager
+    async def serving(services: Sequence[Service]) -> AsyncIterator[Running]:
+        around = Surroundings(publisher=world.bus, clock=world.clock, app_api_token=TOKEN)
+        app = build_app(services, around)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://movie-tasks") as http,
+        ):
+            yield Running(app, http)
+
+    return serving
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> Callable[[str], str]:
+    return lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.db"
+
+
+async def settle() -> None:
+    """Lets everything that is ready to run, run."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -1,0 +1,50 @@
+"""The submission API over fakes, with two projects and a key for each."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from submission.app import create
+from submission.settings import SubmissionSettings
+
+from tests.conftest import ADMIN_KEY, Running, Serve, World
+
+
+@dataclass
+class Api:
+    """The API as project `p1` uses it; `stranger` is the key of project `p2`."""
+
+    running: Running
+    world: World
+    key: str
+    stranger: str
+
+    async def call(self, method: str, path: str, *, key: str | None = None, **options: object) -> httpx.Response:
+        headers = {"X-API-Key": self.key if key is None else key} | dict(options.pop("headers", {}))  # type: ignore[call-overload]
+        return await self.running.http.request(method, f"/api/v1{path}", headers=headers, **options)  # type: ignore[arg-type]
+
+    async def submit(
+        self, *, key: str | None = None, idempotency_key: str | None = None, **body: object
+    ) -> httpx.Response:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        request = {"model": "tiny-image", "params": {"prompt": "a red circle"}} | body
+        return await self.call("POST", "/tasks/submit", key=key, headers=headers, json=request)
+
+    async def admin(self, method: str, path: str, **options: object) -> httpx.Response:
+        return await self.running.http.request(
+            method,
+            f"/api/v1/admin{path}",
+            headers={"X-Admin-Key": ADMIN_KEY},
+            **options,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture
+async def api(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Api]:
+    settings = SubmissionSettings(
+        admin_key=ADMIN_KEY, submission_database=database_url("submission"), media_url="memory:///", replica="test"
+    )
+    key, stranger = await world.add_project("p1", "k1"), await world.add_project("p2", "k2")
+    async with serve([create(settings, world.outside)]) as running:
+        yield Api(running, world, key, stranger)

@@ -1,0 +1,145 @@
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.catalog import CatalogError, RequestValidator, read_catalog
+from contracts.catalog.schema import LONGEST_TIME_LIMIT_MINUTES, IntegerParameter
+from contracts.errors import FieldProblem, InvalidRequest
+from contracts.media import Medium
+from hypothesis import given
+from hypothesis import strategies as st
+
+CATALOG = read_catalog()
+VALIDATOR = RequestValidator(CATALOG)
+
+
+def accept(**raw: Any) -> Any:
+    return VALIDATOR.accept({"model": "tiny-image", "params": {"prompt": "a red circle"}} | raw, random.Random(1))
+
+
+def problems(**raw: Any) -> dict[str, FieldProblem]:
+    with pytest.raises(InvalidRequest) as raised:
+        accept(**raw)
+    return {problem.field: problem for problem in raised.value.errors}
+
+
+def test_every_medium_has_a_model_for_any_cpu_and_one_as_users_run_it() -> None:
+    for medium in Medium:
+        assert any(entry.medium is medium and entry.needs.cpu for entry in CATALOG.models)
+        assert any(entry.medium is medium and not entry.needs.cpu and entry.licence for entry in CATALOG.models)
+
+
+def test_hub_models_are_pinned_to_a_commit() -> None:
+    for entry in CATALOG.models:
+        if entry.source.kind == "hub":
+            assert len(entry.source.revision) == 40, entry.key
+
+
+def test_defaults_fill_in_what_a_request_leaves_out() -> None:
+    request, _ = accept()
+    assert request.params["width"] == 128
+    assert request.params["negative_prompt"] == ""
+    assert request.time_limit_seconds == 300
+    assert request.max_failures == 3
+
+
+def test_a_random_default_is_drawn_once_and_written_down() -> None:
+    first, digest = accept()
+    second, same_digest = VALIDATOR.accept(
+        {"model": "tiny-image", "params": {"prompt": "a red circle"}}, random.Random(2)
+    )
+    assert first.params["seed"] != second.params["seed"]
+    assert digest == same_digest
+
+
+def test_the_digest_tells_requests_apart() -> None:
+    assert accept()[1] != accept(priority="high")[1]
+    assert accept()[1] == accept(priority="medium")[1]
+
+
+def test_a_problem_names_field_allowed_range_and_given_value() -> None:
+    found = problems(params={"prompt": "x", "width": 4096})["params.width"]
+    assert found.allowed == {"type": "integer", "min": 64, "max": 256, "step": 8}
+    assert found.given == 4096
+    assert "256" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ({"params": {"prompt": "x", "width": 67}}, "params.width"),
+        ({"params": {"prompt": "x", "width": "128"}}, "params.width"),
+        ({"params": {"prompt": "x", "width": True}}, "params.width"),
+        ({"params": {"prompt": "x", "guidance": float("nan")}}, "params.guidance"),
+        ({"params": {"prompt": ""}}, "params.prompt"),
+        ({"params": {"prompt": "x\x00y"}}, "params.prompt"),
+        ({"params": {"prompt": "x" * 2001}}, "params.prompt"),
+        ({"params": {"prompt": "\ud800"}}, "params.prompt"),
+        ({"params": {"prompt": "x", "unknown": 1}}, "params.unknown"),
+        ({"params": "prompt"}, "params"),
+        ({"params": {}}, "params.prompt"),
+        ({"model": "no-such-model"}, "model"),
+        ({"model": ["tiny-image"]}, "model"),
+        ({"model": "tiny-image-edit"}, "inputs"),
+        ({"model": "tiny-image-edit", "inputs": {"image": "../../etc/passwd"}}, "inputs.image"),
+        ({"inputs": {"image": "x"}}, "inputs.image"),
+        ({"tags": list("abcdef")}, "tags"),
+        ({"tags": [" "]}, "tags.0"),
+        ({"priority": "urgent"}, "priority"),
+        ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "2026-01-01T00:00:00"}, "expires_at"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_what_is_outside_the_catalog_is_refused_by_name(raw: dict[str, Any], field: str) -> None:
+    found = problems(**raw)
+    assert field in found
+    assert found[field].allowed is not None
+
+
+def test_what_was_given_is_sent_back_cut_short() -> None:
+    given = problems(params={"prompt": "x" * 100_000})["params.prompt"].given
+    assert isinstance(given, str) and len(given) < 300
+
+
+@given(st.integers(-1000, 1000))
+def test_steps_count_from_the_minimum(value: int) -> None:
+    parameter = IntegerParameter(type="integer", min=9, max=257, step=8)
+    assert parameter.on_step(value) == ((value - 9) % 8 == 0)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "catalog.yaml"
+    path.write_text(text)
+    return path
+
+
+SHIPPED = (Path(read_catalog.__code__.co_filename).parent / "catalog.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "complaint"),
+    [
+        ("time_limit_minutes: 5\n", f"time_limit_minutes: {LONGEST_TIME_LIMIT_MINUTES + 1}\n", "less than or equal"),
+        ("key: tiny-image-edit", "key: tiny-image", "stand twice"),
+        ("shares: tiny-image", "shares: nothing", "not in the catalog"),
+        ("default: 128, description: Pixels across", "default: 127, description: Pixels across", "outside its own"),
+        ("medium: image\n    generator: text_to_image", "medium: audio\n    generator: text_to_image", "does not make"),
+        ("output: {format: png}", "output: {format: wav}", "does not hold"),
+        ("frame_rate: frame_rate", "frame_rate: nothing", "no parameter"),
+        ("version: 1", "version: 2", "version"),
+        ("version: 1", "version: [", "while parsing"),
+        ("version: 1", "version: !!python/object/apply:os.system ['true']", "constructor"),
+    ],
+)
+def test_a_catalog_that_does_not_hang_together_says_why(tmp_path: Path, was: str, becomes: str, complaint: str) -> None:
+    assert was in SHIPPED
+    with pytest.raises(CatalogError, match=complaint):
+        read_catalog(write(tmp_path, SHIPPED.replace(was, becomes, 1)))
+
+
+def test_a_deployment_offers_what_it_names() -> None:
+    assert {entry.key.partition("-")[0] for entry in read_catalog(only=["tiny-*"]).models} == {"tiny"}
+    with pytest.raises(CatalogError, match="no model"):
+        read_catalog(only=["huge-*"])
