@@ -111,7 +111,10 @@ def database_url(tmp_path: Path) -> Callable[[str], str]:
     return lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.db"
 
 
-async def settle() -> None:
-    """Lets everything that is ready to run, run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+async def settle(world: World) -> None:
+    """Waits until background work has come to rest: nothing saved, nothing published for a while."""
+    seen, calm = None, 0
+    while calm < 5:
+        await asyncio.sleep(0.004)
+        now = (world.state.writes, len(world.bus.messages), dict(world.jobs.due))
+        seen, calm = now, calm + 1 if now == seen else 0

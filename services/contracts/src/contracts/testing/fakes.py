@@ -27,7 +27,7 @@ class SettableClock:
 class InMemoryState:
     def __init__(self) -> None:
         self._documents: dict[str, Versioned] = {}
-        self._writes = 0
+        self.writes = 0
 
     async def get(self, key: str) -> Versioned | None:
         return self._documents.get(key)
@@ -51,8 +51,8 @@ class InMemoryState:
             raise StateConflict(f"{key} has changed")
 
     def _write(self, key: str, value: bytes) -> None:
-        self._writes += 1
-        self._documents[key] = Versioned(value, str(self._writes))
+        self.writes += 1
+        self._documents[key] = Versioned(value, str(self.writes))
 
 
 class InMemoryBus:

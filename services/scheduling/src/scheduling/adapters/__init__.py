@@ -1,0 +1,1 @@
+"""Scheduling's private tables and its memory of the workers."""

@@ -1,0 +1,42 @@
+"""The private tables."""
+
+from datetime import datetime
+
+from chassis.database import UtcDateTime
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Index, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Base of this service's tables: services that share a process do not share metadata."""
+
+
+class EntryRow(Table, table=True):
+    __tablename__ = "queue"
+    __table_args__ = (
+        Index("queue_by_phase", "medium", "phase", "project_id", "rank", "since"),
+        Index("queue_by_worker", "worker_id"),
+    )
+
+    task_id: str = Field(primary_key=True)
+    project_id: str
+    medium: str
+    model: str
+    rank: int
+    phase: str
+    attempt: int
+    seq: int
+    worker_id: str | None
+    since: datetime = Field(sa_type=UtcDateTime)
+    not_before: datetime | None = Field(sa_type=UtcDateTime)
+    hard_deadline: datetime | None = Field(sa_type=UtcDateTime)
+    look_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    gpu_seconds: float
+
+
+class UsageRow(Table, table=True):
+    __tablename__ = "project_usage"
+
+    project_id: str = Field(primary_key=True)
+    seconds: float
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,116 @@
+"""Which waiting task goes to which worker.
+
+Priority first; within a priority the project that has used the fewest GPU-seconds lately, counting
+what it runs right now; within a project the longest waiting. Ageing lifts whoever waits too long, so
+that nothing waits for ever. A loaded model is preferred while that is worth more than it costs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+HIGHEST_RANK = 2
+PATIENCE_IN_LOADS = 4
+"""How many loading times a task lets others go first because their model is loaded."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A task that could start now."""
+
+    task_id: str
+    project_id: str
+    model: str
+    rank: int
+    """0 for low, 1 for medium, 2 for high priority."""
+    since: datetime
+    run_seconds: float
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class FreeWorker:
+    worker_id: str
+    models: frozenset[str]
+    warm: frozenset[str]
+    slots: int
+
+
+@dataclass(frozen=True)
+class Pairing:
+    task_id: str
+    worker_id: str
+
+
+def match(
+    waiting: Iterable[Waiting],
+    workers: Iterable[FreeWorker],
+    usage: Mapping[str, float],
+    now: datetime,
+    ageing: timedelta,
+) -> list[Pairing]:
+    """Pairs tasks with free slots until one of the two runs out.
+
+    `usage` holds GPU-seconds by project: what it used lately and what its running tasks will use.
+    """
+    queue, spent, pairings = list(waiting), dict(usage), []
+    free = {worker.worker_id: worker for worker in workers if worker.slots > 0}
+    while queue and free:
+        queue.sort(key=lambda task: _turn(task, spent, now, ageing))
+        chosen = next(((task, able) for task in queue if (able := _able(task, free.values()))), None)
+        if chosen is None:
+            break
+        head, able = chosen
+        worker = min(able, key=lambda candidate: _cost_of_switching(head, candidate))
+        task = _better_use(head, worker, queue, now, ageing)
+        pairings.append(Pairing(task.task_id, worker.worker_id))
+        queue.remove(task)
+        spent[task.project_id] = spent.get(task.project_id, 0.0) + task.run_seconds
+        _take_slot(free, worker, task)
+    return pairings
+
+
+def _turn(
+    task: Waiting, spent: Mapping[str, float], now: datetime, ageing: timedelta
+) -> tuple[float, float, datetime, str]:
+    return (-_aged_rank(task, now, ageing), spent.get(task.project_id, 0.0), task.since, task.task_id)
+
+
+def _aged_rank(task: Waiting, now: datetime, ageing: timedelta) -> int:
+    return min(HIGHEST_RANK, task.rank + int(max(timedelta(), now - task.since) / ageing))
+
+
+def _able(task: Waiting, workers: Iterable[FreeWorker]) -> list[FreeWorker]:
+    return [worker for worker in workers if task.model in worker.models]
+
+
+def _cost_of_switching(task: Waiting, worker: FreeWorker) -> tuple[bool, int, str]:
+    """A worker with the model loaded first; else the one that has least loaded to lose."""
+    return (task.model not in worker.warm, len(worker.warm), worker.worker_id)
+
+
+def _better_use(
+    head: Waiting, worker: FreeWorker, queue: Sequence[Waiting], now: datetime, ageing: timedelta
+) -> Waiting:
+    """The head of the queue, unless the worker would have to load its model while others could start at once.
+
+    Going first saves everybody behind it the reloading of its model and costs the head its run. The
+    head lets others pass only for a few loading times, so that a busy model cannot starve a rare one.
+    """
+    patience = timedelta(seconds=head.load_seconds * PATIENCE_IN_LOADS)
+    if head.model in worker.warm or now - head.since > patience:
+        return head
+    rank = _aged_rank(head, now, ageing)
+    peers = [task for task in queue if _aged_rank(task, now, ageing) == rank and task is not head]
+    for task in peers:
+        if task.model in worker.warm and task.load_seconds * len(peers) > task.run_seconds:
+            return task
+    return head
+
+
+def _take_slot(free: dict[str, FreeWorker], worker: FreeWorker, task: Waiting) -> None:
+    left = replace(worker, slots=worker.slots - 1, warm=worker.warm | {task.model})
+    if left.slots:
+        free[worker.worker_id] = left
+    else:
+        del free[worker.worker_id]

@@ -1,0 +1,90 @@
+"""When to look at a task again, and what to do when nothing was heard of it by then."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.errors import Problem
+from contracts.tasks import (
+    PICK_UP_WITHIN,
+    STORE_WITHIN,
+    Backoff,
+    Cancel,
+    Expire,
+    Fail,
+    Move,
+    Owner,
+    Phase,
+    TakeBack,
+    Task,
+    after_failure,
+)
+
+GRACE_OVER_TIME_LIMIT = timedelta(seconds=10)
+"""The worker stops its own run at the time limit; the watchdog only steps in when it does not."""
+
+WORKER_LOST = Problem(
+    type="urn:movie-tasks:problem:worker-lost",
+    title="The worker was lost",
+    detail="Nothing was heard of the worker for the length of its lease; another one takes over.",
+    code="worker-lost",
+    retryable=True,
+)
+TIME_LIMIT_EXCEEDED = Problem(
+    type="urn:movie-tasks:problem:time-limit-exceeded",
+    title="The time limit was exceeded",
+    detail="The run took longer than the model's time limit and was stopped. Ask for fewer steps, frames or pixels.",
+    code="time-limit-exceeded",
+    retryable=False,
+)
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """What to do about a task that was not moved on in time."""
+
+    move: Move | None = None
+    """A change of the record; none when the record is fine as it is."""
+    announce: bool = False
+    """Say the record's state again, because somebody seems not to have heard it."""
+
+
+def look_again_at(task: Task, now: datetime, lease: timedelta) -> datetime | None:
+    """When the watchdog should look at the task next; None when it has ended."""
+    match task.phase.owner:
+        case Owner.SCHEDULING if task.phase is Phase.ASSIGNED:
+            return task.deadline
+        case Owner.SCHEDULING:
+            ready = task.not_before if task.not_before and task.not_before > now else now + PICK_UP_WITHIN
+            return min(ready, task.expires_at) if task.expires_at else ready
+        case Owner.WORKER:
+            return min(now + lease, task.deadline + GRACE_OVER_TIME_LIMIT) if task.deadline else now + lease
+        case Owner.STORAGE:
+            return now + STORE_WITHIN
+        case None:
+            return None
+
+
+def overdue(
+    task: Task, heard: tuple[int, Phase], now: datetime, backoff: Backoff, randomness: random.Random
+) -> Overdue:
+    """What an overdue task needs. `heard` is the attempt and phase that scheduling last heard announced."""
+    if (task.attempt, task.phase) != heard or task.phase.terminal:
+        return Overdue(announce=True)
+    match task.phase:
+        case Phase.QUEUED | Phase.RETRY_WAIT:
+            return Overdue(Expire() if task.expires_at and task.expires_at <= now else None)
+        case Phase.ASSIGNED:
+            return Overdue(TakeBack(task.attempt))
+        case Phase.STORING:
+            return Overdue(announce=True)
+        case _:
+            return Overdue(_end_run(task, now, backoff, randomness))
+
+
+def _end_run(task: Task, now: datetime, backoff: Backoff, randomness: random.Random) -> Move:
+    if task.cancel_requested:
+        return Cancel(task.attempt)
+    if task.deadline is not None and now >= task.deadline + GRACE_OVER_TIME_LIMIT:
+        return Fail(task.attempt, TIME_LIMIT_EXCEEDED)
+    return after_failure(task, WORKER_LOST, now, backoff, randomness)

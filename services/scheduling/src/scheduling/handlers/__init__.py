@@ -1,0 +1,1 @@
+"""What scheduling does when it hears something, and when time has passed."""

@@ -1,0 +1,65 @@
+"""The watchdog: looks at every task of which nothing was heard in time, and moves it on."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from contracts.events import CancelRequested, cancel_requested, task_changed
+from contracts.ports import Clock, Publisher
+from contracts.records import TaskRecords
+from contracts.tasks import Backoff, Move, Owner, Task
+from contracts.topics import App
+
+from scheduling.domain.watching import look_again_at, overdue
+from scheduling.ports import Entry, Queue
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    tasks: TaskRecords
+    queue: Queue
+    publisher: Publisher
+    note: Callable[[Task], Awaitable[None]]
+    match_soon: Callable[[], None]
+    clock: Clock
+    lease: timedelta
+    backoff: Backoff
+    randomness: random.Random
+
+    async def look(self, now: datetime) -> datetime | None:
+        """Moves on everything that is due; says when the next task is."""
+        for entry in await self.queue.due(now):
+            await self._look_at(entry, now)
+        self.match_soon()
+        return await self.queue.next_due()
+
+    async def _look_at(self, entry: Entry, now: datetime) -> None:
+        before = await self.tasks.get(entry.task_id)
+        if before is None:
+            await self.queue.remove(entry.task_id)
+            return
+        found = overdue(before, (entry.attempt, entry.phase), now, self.backoff, self.randomness)
+        after = before if found.move is None else await self._move(before, found.move)
+        if found.announce or after is not before:
+            log.warning("task overdue", task_id=after.id, was=entry.phase.value, now=after.phase.value)
+            await self.publisher.publish(task_changed(after, App.SCHEDULING))
+        await self.note(after)
+        look_at = look_again_at(after, now, self.lease)
+        if look_at is not None:
+            await self.queue.look_again(after.id, look_at)
+
+    async def _move(self, before: Task, move: Move) -> Task:
+        """The task after the move, or as somebody else has moved it meanwhile."""
+
+        def unless_moved(found: Task) -> Move | None:
+            return move if (found.attempt, found.phase) == (before.attempt, before.phase) else None
+
+        after = await self.tasks.change(before.id, unless_moved)
+        if before.phase.owner is Owner.WORKER:
+            stop = CancelRequested(task_id=before.id, attempt=before.attempt)
+            await self.publisher.publish(cancel_requested(stop, App.SCHEDULING, self.clock.now()))
+        return after

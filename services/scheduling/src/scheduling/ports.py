@@ -1,0 +1,74 @@
+"""What scheduling's handlers need of their private tables and of their picture of the workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from contracts.media import Medium
+from contracts.tasks import Phase, Task
+from contracts.workers import WorkerStatus
+
+from scheduling.domain.usage import Usage
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task that has not ended, as scheduling keeps it."""
+
+    task_id: str
+    project_id: str
+    medium: Medium
+    model: str
+    rank: int
+    phase: Phase
+    attempt: int
+    seq: int
+    worker_id: str | None
+    since: datetime
+    gpu_seconds: float
+    """How much of the task's GPU time its project has been charged."""
+
+
+class Queue(Protocol):
+    """Every task that has not ended: fed by events, can be rebuilt from them."""
+
+    async def get(self, task_id: str) -> Entry | None: ...
+
+    async def put(self, task: Task, look_again_at: datetime) -> None:
+        """Keeps the task as it is, unless something newer is kept already."""
+
+    async def remove(self, task_id: str) -> None: ...
+
+    async def ready(self, medium: Medium, now: datetime, per_project: int) -> Sequence[Entry]:
+        """Tasks that may start: of each project and priority the `per_project` longest waiting."""
+
+    async def held(self, medium: Medium) -> Sequence[Entry]:
+        """Tasks that workers have: assigned to one, or being run."""
+
+    async def look_again(self, task_id: str, at: datetime) -> None: ...
+
+    async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
+        """Puts off the look at these task attempts of the worker."""
+
+    async def renew_all(self, until: datetime) -> None:
+        """Puts off the look at everything that workers have."""
+
+    async def due(self, now: datetime) -> Sequence[Entry]: ...
+
+    async def next_due(self) -> datetime | None: ...
+
+
+class Ledger(Protocol):
+    """What projects have used lately."""
+
+    async def charge(self, project_id: str, seconds: float, now: datetime) -> None: ...
+
+    async def all(self) -> dict[str, Usage]: ...
+
+
+class Workers(Protocol):
+    def heard(self, worker: WorkerStatus) -> None: ...
+
+    def available(self, medium: Medium) -> Sequence[WorkerStatus]:
+        """Those heard of lately that take work."""

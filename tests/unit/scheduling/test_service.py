@@ -1,0 +1,253 @@
+"""Scheduling as a whole over fakes: from what it hears to what it says."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+from contracts.events import Assignment, parse, task_changed, worker_heartbeat
+from contracts.records import TaskRecords
+from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Task
+from contracts.testing.examples import NOON, a_problem, a_task, a_worker, produced_media
+from contracts.workers import Run, WorkerState
+from scheduling.app import create
+from scheduling.settings import SchedulingSettings
+
+from tests.conftest import Running, Serve, World, settle
+
+LEASE = timedelta(seconds=30)
+
+
+class Scheduling:
+    def __init__(self, running: Running, world: World) -> None:
+        self.running, self.world = running, world
+        self.tasks = TaskRecords(world.state, world.clock)
+        world.jobs.on_ring(self._ring)
+
+    async def _ring(self, name: str) -> None:
+        assert await self.running.ring(name) == 204
+
+    async def accept(self, **changes: object) -> Task:
+        task = a_task(**changes)
+        await self.tasks.create(task)
+        await self.hear(task)
+        return task
+
+    async def hear(self, task: Task) -> None:
+        assert await self.running.deliver(task_changed(task, "test")) == "SUCCESS"
+        await settle(self.world)
+
+    async def heartbeat(self, **changes: object) -> None:
+        worker = a_worker(sent_at=self.world.clock.now(), **changes)
+        assert await self.running.deliver(worker_heartbeat(worker, "test")) == "SUCCESS"
+        await settle(self.world)
+
+    async def pass_time(self, **by: float) -> None:
+        now = self.world.clock.advance(**by)
+        await settle(self.world)
+        await self.world.jobs.ring_due(now)
+        await settle(self.world)
+
+    async def now(self, task: Task) -> Task:
+        found = await self.tasks.get(task.id)
+        assert found is not None
+        return found
+
+    async def generate(self, task: Task) -> None:
+        await self.hear(await self.tasks.change(task.id, lambda found: Advance(found.attempt, Phase.GENERATING)))
+
+    @property
+    def assignments(self) -> list[Assignment]:
+        events = [parse(message.event) for message in self.world.bus.messages]
+        return [event for event in events if isinstance(event, Assignment)]
+
+    def announced(self) -> list[str]:
+        found, self.world.bus.messages[:] = self.world.bus.types, []
+        return found
+
+
+@pytest.fixture
+async def scheduling(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Scheduling]:
+    settings = SchedulingSettings(
+        scheduling_database=database_url("scheduling"), media_url="memory:///", replica="test", lease=LEASE
+    )
+    async with serve([create(settings, world.outside)]) as running:
+        yield Scheduling(running, world)
+
+
+async def test_a_waiting_task_goes_to_a_worker_that_comes_free(scheduling: Scheduling) -> None:
+    task = await scheduling.accept()
+    assert scheduling.assignments == []
+    await scheduling.heartbeat()
+    [assigned] = scheduling.assignments
+    assert (assigned.worker_id, assigned.task_id, assigned.attempt) == ("worker-1", task.id, 1)
+    found = await scheduling.now(task)
+    assert (found.phase, found.worker_id, found.attempt) == (Phase.ASSIGNED, "worker-1", 1)
+    assert scheduling.announced() == ["task.assignment.v1", "task.assigned.v1"]
+
+
+async def test_a_free_worker_gets_a_task_that_comes(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    await scheduling.accept()
+    assert len(scheduling.assignments) == 1
+
+
+async def test_a_slot_is_given_once_although_the_worker_has_not_noticed_yet(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    await scheduling.accept()
+    await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.heartbeat()
+    assert len(scheduling.assignments) == 1
+
+
+@pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.DRAINING, WorkerState.UNHEALTHY])
+async def test_a_worker_that_takes_no_work_gets_none(scheduling: Scheduling, state: WorkerState) -> None:
+    await scheduling.accept()
+    await scheduling.heartbeat(state=state)
+    assert scheduling.assignments == []
+
+
+async def test_a_silent_worker_gets_nothing(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    await scheduling.pass_time(seconds=31)
+    await scheduling.accept()
+    assert scheduling.assignments == []
+
+
+async def test_an_assignment_not_begun_is_taken_back_without_blame(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.pass_time(seconds=16)
+    found = await scheduling.now(task)
+    assert (found.attempt, found.failures) == (2, 0), "taken back, and given again to the worker still heard of"
+    assert [assigned.attempt for assigned in scheduling.assignments] == [1, 2]
+
+
+async def test_heartbeats_renew_the_lease(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.generate(task)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING)
+    for _ in range(8):
+        await scheduling.pass_time(seconds=20)
+        await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
+    assert (await scheduling.now(task)).phase is Phase.GENERATING
+
+
+async def test_a_lost_worker_costs_an_attempt_and_another_takes_over(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.generate(task)
+    await scheduling.pass_time(seconds=31)
+    found = await scheduling.now(task)
+    assert (found.phase, found.failures) == (Phase.RETRY_WAIT, 1)
+    assert found.error is not None and found.error.code == "worker-lost"
+    await scheduling.heartbeat(worker_id="worker-2")
+    assert len(scheduling.assignments) == 1, "not before its time"
+    await scheduling.pass_time(seconds=3)
+    await scheduling.heartbeat(worker_id="worker-2")
+    assert [assigned.worker_id for assigned in scheduling.assignments] == ["worker-1", "worker-2"]
+
+
+async def test_a_run_beyond_its_time_limit_fails_however_lively_its_worker(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept(time_limit_seconds=60)
+    await scheduling.generate(task)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING)
+    for _ in range(8):
+        await scheduling.pass_time(seconds=10)
+        await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
+    found = await scheduling.now(task)
+    assert (found.phase, found.error and found.error.code) == (Phase.FAILED, "time-limit-exceeded")
+    assert "task.cancel-requested.v1" in scheduling.announced()
+
+
+async def test_a_cancelled_run_of_a_lost_worker_is_cancelled(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.generate(task)
+    await scheduling.tasks.change(task.id, lambda found: RequestCancel())
+    await scheduling.pass_time(seconds=31)
+    assert (await scheduling.now(task)).phase is Phase.CANCELLED
+
+
+async def test_what_nobody_starts_in_time_expires(scheduling: Scheduling) -> None:
+    task = await scheduling.accept(expires_at=NOON + timedelta(minutes=1))
+    await scheduling.pass_time(seconds=61)
+    assert (await scheduling.now(task)).phase is Phase.EXPIRED
+    assert "task.expired.v1" in scheduling.announced()
+
+
+async def test_an_end_nobody_heard_of_is_announced_again(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.generate(task)
+    await scheduling.tasks.change(task.id, lambda found: Fail(1, a_problem(retryable=False)))
+    scheduling.announced()
+    await scheduling.pass_time(seconds=31)
+    assert scheduling.announced() == ["task.failed.v1"]
+    await scheduling.pass_time(hours=1)
+    assert scheduling.announced() == []
+
+
+async def test_media_nobody_stored_are_announced_again(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    await scheduling.generate(task)
+    produce = Produce(1, produced_media(task), NOON)
+    await scheduling.hear(await scheduling.tasks.change(task.id, lambda found: produce))
+    scheduling.announced()
+    await scheduling.pass_time(minutes=6)
+    assert scheduling.announced() == ["media.produced.v1"]
+
+
+async def test_a_task_cancelled_unheard_is_not_given_away(scheduling: Scheduling) -> None:
+    task = await scheduling.accept()
+    await scheduling.tasks.change(task.id, lambda found: RequestCancel())
+    await scheduling.heartbeat()
+    assert scheduling.assignments == []
+    assert (await scheduling.now(task)).phase is Phase.CANCELLED
+
+
+async def test_late_news_do_not_bring_an_ended_task_back(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    task = await scheduling.accept()
+    cancelled = await scheduling.tasks.change(task.id, lambda found: RequestCancel())
+    await scheduling.hear(cancelled)
+    await scheduling.hear(task)
+    await scheduling.heartbeat()
+    assert len(scheduling.assignments) == 1
+    assert (await scheduling.now(task)).phase is Phase.CANCELLED
+
+
+async def test_leases_outlive_a_restart_of_scheduling(
+    world: World, serve: Serve, database_url: Callable[[str], str]
+) -> None:
+    settings = SchedulingSettings(
+        scheduling_database=database_url("restart"), media_url="memory:///", replica="test", lease=LEASE
+    )
+    async with serve([create(settings, world.outside)]) as running:
+        scheduling = Scheduling(running, world)
+        await scheduling.heartbeat()
+        task = await scheduling.accept()
+        await scheduling.generate(task)
+    world.clock.advance(minutes=2)
+    async with serve([create(settings, world.outside)]) as running:
+        scheduling = Scheduling(running, world)
+        await scheduling.pass_time(seconds=20)
+        assert (await scheduling.now(task)).phase is Phase.GENERATING
+        await scheduling.pass_time(seconds=11)
+        assert (await scheduling.now(task)).phase is Phase.RETRY_WAIT
+
+
+async def test_fair_shares_follow_gpu_seconds(scheduling: Scheduling) -> None:
+    """The project that has just used the GPU waits behind the one that has not."""
+    await scheduling.heartbeat()
+    first = await scheduling.accept()
+    await scheduling.generate(first)
+    scheduling.world.clock.advance(seconds=50)
+    produce = Produce(1, produced_media(first), scheduling.world.clock.now())
+    await scheduling.accept(id=a_task(project_id="p1x").id, tags=("again",))
+    modest = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.hear(await scheduling.tasks.change(first.id, lambda found: produce))
+    await scheduling.heartbeat()
+    assert scheduling.assignments[-1].task_id == modest.id
