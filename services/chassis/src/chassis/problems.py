@@ -63,11 +63,10 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
         FieldProblem(field=".".join(str(part) for part in details["loc"][1:]), detail=details["msg"])
         for details in error.errors()
     )
-    problem = Problem(
-        type="urn:movie-tasks:problem:invalid-request",
-        title="The request does not follow the API's description",
-        detail=f"{len(found)} field(s) are not what the API takes",
-        code="invalid-request",
+    problem = Problem.of(
+        "invalid-request",
+        "The request does not follow the API's description",
+        f"{len(found)} field(s) are not what the API takes",
         retryable=False,
         errors=found,
     )
@@ -85,11 +84,10 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
 
 def _on_bug(request: Request, error: Exception) -> Response:
     log.error("a request met a bug", path=request.url.path, exc_info=error)
-    problem = Problem(
-        type="urn:movie-tasks:problem:internal-error",
-        title="Something went wrong on our side",
-        detail="The request was not carried out. The log holds the cause under the correlation id of this answer.",
-        code="internal-error",
+    problem = Problem.of(
+        "internal-error",
+        "Something went wrong on our side",
+        "The request was not carried out. The log holds the cause under the correlation id of this answer.",
         retryable=True,
     )
     return problem_response(_at(request, problem), 500)

@@ -6,7 +6,7 @@ decided elsewhere (`chassis.problems`, `chassis.subscriptions`).
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -39,6 +39,17 @@ class Problem(BaseModel):
     retryable: bool
     errors: tuple[FieldProblem, ...] = ()
 
+    @classmethod
+    def of(cls, code: str, title: str, detail: str, *, retryable: bool, errors: Sequence[FieldProblem] = ()) -> Self:
+        return cls(
+            type=f"urn:movie-tasks:problem:{code}",
+            title=title,
+            detail=detail,
+            code=code,
+            retryable=retryable,
+            errors=tuple(errors),
+        )
+
 
 class MovieTasksError(Exception):
     """Base of every error this platform raises on purpose."""
@@ -53,14 +64,7 @@ class MovieTasksError(Exception):
         self.errors = tuple(errors)
 
     def problem(self) -> Problem:
-        return Problem(
-            type=f"urn:movie-tasks:problem:{self.code}",
-            title=self.title,
-            detail=self.detail,
-            code=self.code,
-            retryable=self.retryable,
-            errors=self.errors,
-        )
+        return Problem.of(self.code, self.title, self.detail, retryable=self.retryable, errors=self.errors)
 
 
 class PermanentError(MovieTasksError):

@@ -140,6 +140,7 @@ class Assignment(Event):
 
     worker_id: WorkerId
     medium: Medium
+    project_id: ProjectId
     task_id: TaskId
     attempt: int
     lease_seconds: float

@@ -30,7 +30,10 @@ class _Parameter(_Strict):
     description: str = ""
     visibility: Visibility = Visibility.BASIC
     argument: str | None = None
-    """The pipeline's name for it, where it differs from the parameter's own."""
+    """The pipeline's name for it, where it differs from the parameter's own.
+
+    The argument `generator` is special: its value seeds the random generator given to the pipeline.
+    """
     for_pipeline: bool = True
     """False for what only the encoder needs."""
 
@@ -118,6 +121,8 @@ class InputSlot(_Strict):
     medium: Medium
     description: str = ""
     required: bool = True
+    longest_side: int = Field(default=2048, gt=0)
+    """Pictures larger than so many pixels are scaled down before the model sees them."""
 
 
 class BundledSource(_Strict):

@@ -1,5 +1,6 @@
 """The task: its record, its one state machine, its retries."""
 
+from contracts.tasks.failures import TIME_LIMIT_EXCEEDED, WORKER_LOST
 from contracts.tasks.record import (
     MAX_TAGS,
     Owner,
@@ -34,7 +35,9 @@ __all__ = [
     "MAX_TAGS",
     "PICK_UP_WITHIN",
     "STORE_WITHIN",
+    "TIME_LIMIT_EXCEEDED",
     "TRANSITIONS",
+    "WORKER_LOST",
     "Advance",
     "Assign",
     "Backoff",

@@ -58,13 +58,7 @@ def a_task_in(phase: Phase, **changes: Any) -> Task:
 
 
 def a_problem(retryable: bool = True) -> Problem:
-    return Problem(
-        type="urn:movie-tasks:problem:engine-crashed",
-        title="The engine crashed",
-        detail="signal 9",
-        code="engine-crashed",
-        retryable=retryable,
-    )
+    return Problem.of("engine-crashed", "The engine crashed", "signal 9", retryable=retryable)
 
 
 def produced_media(task: Task, attempt: int = 1) -> ProducedMedia:

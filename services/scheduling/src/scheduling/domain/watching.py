@@ -4,10 +4,11 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.errors import Problem
 from contracts.tasks import (
     PICK_UP_WITHIN,
     STORE_WITHIN,
+    TIME_LIMIT_EXCEEDED,
+    WORKER_LOST,
     Backoff,
     Cancel,
     Expire,
@@ -22,21 +23,6 @@ from contracts.tasks import (
 
 GRACE_OVER_TIME_LIMIT = timedelta(seconds=10)
 """The worker stops its own run at the time limit; the watchdog only steps in when it does not."""
-
-WORKER_LOST = Problem(
-    type="urn:movie-tasks:problem:worker-lost",
-    title="The worker was lost",
-    detail="Nothing was heard of the worker for the length of its lease; another one takes over.",
-    code="worker-lost",
-    retryable=True,
-)
-TIME_LIMIT_EXCEEDED = Problem(
-    type="urn:movie-tasks:problem:time-limit-exceeded",
-    title="The time limit was exceeded",
-    detail="The run took longer than the model's time limit and was stopped. Ask for fewer steps, frames or pixels.",
-    code="time-limit-exceeded",
-    retryable=False,
-)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Matching:
         assigned = Assignment(
             worker_id=pairing.worker_id,
             medium=medium,
+            project_id=task.project_id,
             task_id=task.id,
             attempt=task.attempt,
             lease_seconds=self.policy.lease.total_seconds(),

@@ -1,0 +1,16 @@
+"""Why attempts fail, where more than one service may say so."""
+
+from contracts.errors import Problem
+
+WORKER_LOST = Problem.of(
+    "worker-lost",
+    "The worker was lost",
+    "Nothing was heard of the worker for the length of its lease; another one takes over.",
+    retryable=True,
+)
+TIME_LIMIT_EXCEEDED = Problem.of(
+    "time-limit-exceeded",
+    "The time limit was exceeded",
+    "The run took longer than the model's time limit and was stopped. Ask for fewer steps, frames or pixels.",
+    retryable=False,
+)

@@ -1,0 +1,182 @@
+"""The engine child as the `Engine` port: started from a fork server, watched, replaced when it dies.
+
+The fork server imports torch and diffusers once; children forked from it start in milliseconds, so
+replacing one that crashed costs little.
+"""
+
+import asyncio
+import multiprocessing
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from typing import TypeAlias
+
+import structlog
+from contracts.errors import Problem
+from contracts.workers import Device
+from pydantic import BaseModel
+
+from gpu_worker.engine.entry import enter
+from gpu_worker.protocol import (
+    Encoded,
+    EngineOptions,
+    EngineReady,
+    Failed,
+    Generated,
+    Generating,
+    JobReport,
+    Report,
+    RunJob,
+    StopJob,
+    Stopped,
+    dump,
+    read_report,
+)
+
+log = structlog.get_logger(__name__)
+
+FORK_SERVER = multiprocessing.get_context("forkserver")
+FORK_SERVER.set_forkserver_preload(["gpu_worker.engine.preload"])
+LONGEST_PAUSE_SECONDS = 30.0
+
+Wire: TypeAlias = "Connection[bytes, bytes]"
+
+
+class EngineProcess:
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._process: ForkServerProcess | None = None
+        self._wire: Wire | None = None
+        self._ready = asyncio.Event()
+        self._device = Device(name="starting", kind="none")
+        self._versions: dict[str, str] = {}
+        self._warm: tuple[str, ...] = ()
+        self._jobs: dict[tuple[str, int], asyncio.Queue[JobReport]] = {}
+
+    @property
+    def ready(self) -> bool:
+        return self._ready.is_set()
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return self._versions
+
+    @property
+    def warm_models(self) -> tuple[str, ...]:
+        return self._warm
+
+    @property
+    def process_id(self) -> int:
+        """Of the child that runs now. Raises `RuntimeError` when none does."""
+        if self._process is None or self._process.pid is None:
+            raise RuntimeError("no engine child is running")
+        return self._process.pid
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps a child alive for as long as the context lasts."""
+        keeping = asyncio.create_task(self._keep_alive())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+            self._kill()
+
+    async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
+        await self._ready.wait()
+        reports: asyncio.Queue[JobReport] = asyncio.Queue()
+        self._jobs[job.task_id, job.attempt] = reports
+        try:
+            self._send(job)
+            while True:
+                report = await reports.get()
+                yield report
+                if isinstance(report, Encoded | Stopped | Failed):
+                    break
+        finally:
+            del self._jobs[job.task_id, job.attempt]
+        if isinstance(report, Failed) and report.broken:
+            await self.replace()
+
+    def stop(self, task_id: str, attempt: int) -> None:
+        self._send(StopJob(task_id=task_id, attempt=attempt))
+
+    async def replace(self) -> None:
+        self._ready.clear()
+        self._kill()
+        await self._ready.wait()
+
+    async def _keep_alive(self) -> None:
+        """Starts a child, waits until it ends, and starts the next, slower while they do not even come up."""
+        pause = 0.1
+        while True:
+            came_up = await self._start_and_wait()
+            pause = 0.1 if came_up else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def _start_and_wait(self) -> bool:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._versions, self._warm = {}, ()
+        self._wire, other_end = FORK_SERVER.Pipe()
+        self._process = FORK_SERVER.Process(target=enter, args=(other_end, self._options), daemon=True)
+        # The first start waits for the fork server's imports.
+        await asyncio.to_thread(self._process.start)
+        other_end.close()
+        reading = threading.Thread(target=self._read, args=(self._wire, loop, ended), daemon=True)
+        reading.start()
+        await ended.wait()
+        self._ready.clear()
+        await asyncio.to_thread(self._process.join)
+        self._fail_jobs(self._process.exitcode)
+        return bool(self._versions)
+
+    def _read(self, wire: Wire, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        """Runs on a thread of its own until the child's end of the pipe closes."""
+        with suppress(EOFError, OSError, RuntimeError):
+            while True:
+                loop.call_soon_threadsafe(self._receive, read_report(wire.recv_bytes()))
+        with suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(ended.set)
+
+    def _receive(self, report: Report) -> None:
+        match report:
+            case EngineReady():
+                self._device, self._versions = report.device, report.versions
+                self._ready.set()
+                return
+            case Generating():
+                self._warm = report.warm_models
+            case Generated():
+                self._device = report.device
+        reports = self._jobs.get((report.task_id, report.attempt))
+        if reports is not None:
+            reports.put_nowait(report)
+
+    def _fail_jobs(self, exit_code: int | None) -> None:
+        log.warning("the engine ended", exit_code=exit_code, jobs=len(self._jobs))
+        problem = Problem.of(
+            "engine-crashed",
+            "The engine crashed",
+            f"The process that generates ended with exit code {exit_code}.",
+            retryable=True,
+        )
+        for (task_id, attempt), reports in self._jobs.items():
+            reports.put_nowait(Failed(task_id=task_id, attempt=attempt, problem=problem))
+
+    def _send(self, message: BaseModel) -> None:
+        if self._wire is not None:
+            # A broken pipe is a dead child, which the reader reports for every job.
+            with suppress(OSError):
+                self._wire.send_bytes(dump(message))
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.pid is not None:
+            self._process.kill()

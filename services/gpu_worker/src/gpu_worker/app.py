@@ -1,0 +1,85 @@
+"""The composition root of a GPU worker."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chassis.background import background
+from chassis.deliveries import Subscription
+from chassis.outside import Outside
+from chassis.service import Lifespan, Service
+from contracts.events import Assignment, CancelRequested, WorkerHeartbeat
+from contracts.records import TaskRecords, media_records
+from contracts.tasks import Backoff
+from contracts.topics import ASSIGNMENTS, TASK_CONTROL, WORKER_HEARTBEATS, worker_app
+
+from gpu_worker.adapters.engine_process import EngineProcess
+from gpu_worker.domain import Pace
+from gpu_worker.handlers.running import Running
+from gpu_worker.handlers.working import Worker
+from gpu_worker.ports import Engine
+from gpu_worker.protocol import EngineOptions
+from gpu_worker.settings import WorkerSettings
+
+
+def create(settings: WorkerSettings, outside: Outside) -> Service:
+    engine = EngineProcess(
+        EngineOptions(
+            catalog=outside.catalog,
+            models_folder=str(settings.worker_models_folder.resolve()),
+            threads=settings.worker_threads,
+            log_level=settings.log_level,
+        )
+    )
+    return create_around(engine, engine.running, settings, outside)
+
+
+def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSettings, outside: Outside) -> Service:
+    """The worker around an engine of the caller's choice."""
+    app = worker_app(settings.worker_medium)
+    changed = asyncio.Event()
+    running = Running(
+        app=app,
+        catalog=outside.catalog,
+        tasks=TaskRecords(outside.state, outside.clock),
+        media=media_records(outside.state),
+        objects=outside.objects,
+        publisher=outside.publisher,
+        engine=engine,
+        clock=outside.clock,
+        randomness=random.Random(),
+        changed=changed.set,
+        scratch=settings.worker_scratch.resolve(),
+        stop_within=settings.worker_stop_within,
+        backoff=Backoff(settings.first_retry, settings.longest_retry),
+        pace=Pace(),
+    )
+    worker = Worker(
+        worker_id=f"{app.value}-{settings.replica}",
+        app=app,
+        medium=settings.worker_medium,
+        catalog=outside.catalog,
+        engine=engine,
+        running=running,
+        publisher=outside.publisher,
+        clock=outside.clock,
+        heartbeat_every=settings.worker_heartbeat,
+        changed=changed,
+    )
+
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[None]:
+        async with engine_running(), background(worker.keep_heartbeating()):
+            yield
+            await worker.drain()
+
+    return Service(
+        name=app,
+        subscriptions=(
+            Subscription(ASSIGNMENTS[settings.worker_medium], {Assignment: worker.on_assignment}),
+            Subscription(TASK_CONTROL, {CancelRequested: worker.on_cancel}),
+            Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: worker.on_heartbeat}),
+        ),
+        running=serving,
+    )

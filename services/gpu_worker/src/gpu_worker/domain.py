@@ -1,0 +1,128 @@
+"""What a worker decides and says of itself, as plain functions over plain values."""
+
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from contracts.catalog import BundledSource, Catalog, ModelEntry
+from contracts.events import Assignment
+from contracts.media import Medium, Provenance
+from contracts.tasks import Phase, ProcessingProgress, Task
+from contracts.workers import Device, Run, WorkerState
+
+USES_THE_DEVICE = (Phase.LOADING_MODEL, Phase.GENERATING)
+
+
+@dataclass
+class Attempt:
+    """One task attempt in this worker's hands, as far as it has come."""
+
+    assignment: Assignment
+    phase: Phase = Phase.LOADING_MODEL
+    announced: Phase = Phase.ASSIGNED
+    on_device: bool = True
+    progress: ProcessingProgress | None = None
+    generating_since: datetime | None = None
+    generated_at: datetime | None = None
+    generate_seconds: float = 0.0
+    published_at: datetime | None = None
+    saved_at: datetime | None = None
+    stopping: bool = False
+    killing: Awaitable[None] | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.assignment.task_id, self.assignment.attempt
+
+    def as_run(self) -> Run:
+        task_id, attempt = self.key
+        return Run(task_id=task_id, attempt=attempt, phase=self.phase, progress=self.progress)
+
+    def stepped(self, step: int, total: int, now: datetime) -> None:
+        fraction = min(1.0, step / total) if total else 0.0
+        eta = None
+        if self.generating_since is not None and step:
+            eta = max(0.0, (now - self.generating_since).total_seconds() * (total - step) / step)
+        self.progress = ProcessingProgress(step=step, total=total, fraction=fraction, eta_seconds=eta)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often progress is told to watchers, and how often it is written into the record."""
+
+    publish_every: timedelta = timedelta(seconds=0.2)
+    save_every: timedelta = timedelta(seconds=2)
+
+    def publish_now(self, attempt: Attempt, now: datetime) -> bool:
+        finished = attempt.progress is not None and attempt.progress.fraction == 1
+        return finished or attempt.published_at is None or now - attempt.published_at >= self.publish_every
+
+    def save_now(self, attempt: Attempt, now: datetime) -> bool:
+        return now - (attempt.saved_at or attempt.generating_since or now) >= self.save_every
+
+
+@dataclass
+class Hearing:
+    """Whether this worker reaches the bus, judged by whether it hears itself on it."""
+
+    last_heard: datetime | None = None
+    draining: bool = field(default=False)
+
+    def lost_since(self, now: datetime, lease: timedelta) -> bool:
+        """Nothing was heard for a lease's length: others may have taken this worker's tasks by now."""
+        return self.last_heard is not None and now - self.last_heard > lease
+
+
+def still_ours(task: Task | None, assignment: Assignment) -> bool:
+    """Whether the record agrees that this worker should begin this attempt now."""
+    return (
+        task is not None
+        and task.phase is Phase.ASSIGNED
+        and task.attempt == assignment.attempt
+        and task.worker_id == assignment.worker_id
+        and not task.cancel_requested
+    )
+
+
+def runnable_models(catalog: Catalog, medium: Medium, device: Device) -> tuple[str, ...]:
+    """What of the catalog this worker can run on its device."""
+    return tuple(entry.key for entry in catalog.models if entry.medium is medium and _fits(entry, device))
+
+
+def _fits(entry: ModelEntry, device: Device) -> bool:
+    if device.kind == "cpu":
+        return entry.needs.cpu
+    return entry.needs.vram_mb <= device.vram_total_mb
+
+
+def worker_state(*, engine_ready: bool, was_ready: bool, hearing: Hearing, runs: Iterable[Run]) -> WorkerState:
+    if hearing.draining:
+        return WorkerState.DRAINING
+    if not engine_ready:
+        return WorkerState.UNHEALTHY if was_ready else WorkerState.STARTING
+    if hearing.last_heard is None:
+        return WorkerState.STARTING
+    return WorkerState.BUSY if any(run.phase in USES_THE_DEVICE for run in runs) else WorkerState.READY
+
+
+def provenance(
+    task: Task, entry: ModelEntry, attempt: Attempt, device: Device, versions: dict[str, str], now: datetime
+) -> Provenance:
+    source = entry.source
+    bundled = isinstance(source, BundledSource)
+    return Provenance(
+        task_id=task.id,
+        attempt=task.attempt,
+        model=entry.key,
+        pipeline=entry.pipeline,
+        source=f"bundled:{source.name}" if isinstance(source, BundledSource) else f"hub:{source.repo}",
+        revision=None if bundled else getattr(source, "revision", None),
+        params=task.params,
+        inputs=task.inputs,
+        dtype=entry.dtype,
+        device=device.name,
+        versions=versions,
+        worker_id=attempt.assignment.worker_id,
+        generated_at=attempt.generated_at or now,
+        generate_seconds=attempt.generate_seconds,
+    )

@@ -1,0 +1,1 @@
+"""The engine child: the only code that touches torch and diffusers."""

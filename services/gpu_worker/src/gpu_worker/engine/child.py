@@ -1,0 +1,150 @@
+"""The engine child's main loop: one job after the other, stopped when the supervisor says so.
+
+Generating runs on the main thread. Encoding runs on a second one, so that the device is already busy
+with the next job. A third reads commands, so that a stop is heard in the middle of a run, and ends
+the process at once when the supervisor is gone.
+"""
+
+import importlib.metadata
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import structlog
+import torch
+from chassis.logs import configure_logs
+from contracts.catalog import Catalog, ModelEntry
+from pydantic import BaseModel
+
+from gpu_worker.engine.encoders import encode, size_and_sha256
+from gpu_worker.engine.failures import classify
+from gpu_worker.engine.generators import RawMedia, generate
+from gpu_worker.engine.pipelines import Pipelines, describe, memory_budget_mb, pick_device
+from gpu_worker.protocol import (
+    Encoded,
+    EngineOptions,
+    EngineReady,
+    Failed,
+    Generated,
+    Generating,
+    RunJob,
+    Stepped,
+    StopJob,
+    Stopped,
+    dump,
+    read_command,
+)
+
+log = structlog.get_logger(__name__)
+
+REPORTED = ("torch", "diffusers", "transformers", "av", "pillow")
+
+
+class StopRequested(Exception):
+    """Raised out of a step's callback: the supervisor wants the run to end."""
+
+
+def main(connection: "Connection[bytes, bytes]", options: EngineOptions) -> None:
+    """Entry point of the child process; returns never, ends with the supervisor."""
+    configure_logs(options.log_level)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = pick_device()
+    pipelines = Pipelines(options.catalog, device, Path(options.models_folder), memory_budget_mb(device))
+    versions = {name: importlib.metadata.version(name) for name in REPORTED}
+    engine = Engine(options.catalog, pipelines, device, connection)
+    engine.report(EngineReady(device=describe(device), versions=versions))
+    engine.serve()
+
+
+class Engine:
+    def __init__(
+        self, catalog: Catalog, pipelines: Pipelines, device: torch.device, connection: "Connection[bytes, bytes]"
+    ) -> None:
+        self._catalog = catalog
+        self._pipelines = pipelines
+        self._device = device
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._jobs: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
+        self._stopping: set[tuple[str, int]] = set()
+        self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+
+    def report(self, message: BaseModel) -> None:
+        with self._sending:
+            self._connection.send_bytes(dump(message))
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
+        while True:
+            self._run(self._jobs.get())
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                command = read_command(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                # The supervisor is gone. Nobody wants the result any more, and the device is needed.
+                os._exit(1)
+            match command:
+                case StopJob():
+                    self._stopping.add((command.task_id, command.attempt))
+                case RunJob():
+                    self._jobs.put(command)
+
+    def _run(self, job: RunJob) -> None:
+        entry = self._catalog[job.model]
+        try:
+            pipeline = self._pipelines.get(job.model)
+            self._raise_if_stopping(job)
+            self.report(Generating(task_id=job.task_id, attempt=job.attempt, warm_models=self._pipelines.warm))
+            started = time.perf_counter()
+            inputs = {name: Path(path) for name, path in job.inputs.items()}
+            media = generate(pipeline, entry, job.params, inputs, self._on_step(job))
+            seconds = time.perf_counter() - started
+        except StopRequested:
+            self.report(Stopped(task_id=job.task_id, attempt=job.attempt))
+        except Exception as error:
+            self._report_failure(job, error)
+        else:
+            self.report(
+                Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, device=describe(self._device))
+            )
+            self._encoding.submit(self._encode, job, entry, media)
+        finally:
+            self._stopping.discard((job.task_id, job.attempt))
+
+    def _encode(self, job: RunJob, entry: ModelEntry, media: RawMedia) -> None:
+        try:
+            path = encode(media, entry.output.format, Path(job.folder))
+            size, sha256 = size_and_sha256(path)
+        except Exception as error:
+            self._report_failure(job, error)
+        else:
+            self.report(Encoded(task_id=job.task_id, attempt=job.attempt, path=str(path), size=size, sha256=sha256))
+
+    def _on_step(self, job: RunJob) -> Callable[[int, int], None]:
+        def on_step(step: int, total: int) -> None:
+            self._raise_if_stopping(job)
+            self.report(Stepped(task_id=job.task_id, attempt=job.attempt, step=step, total=total))
+
+        return on_step
+
+    def _raise_if_stopping(self, job: RunJob) -> None:
+        if (job.task_id, job.attempt) in self._stopping:
+            raise StopRequested
+
+    def _report_failure(self, job: RunJob, error: Exception) -> None:
+        failure = classify(error)
+        log.error(
+            "an attempt failed", task_id=job.task_id, attempt=job.attempt, code=failure.problem.code, exc_info=error
+        )
+        # The traceback holds on to the tensors of the failed run.
+        error.__traceback__ = None
+        self._pipelines.clean_up()
+        self.report(Failed(task_id=job.task_id, attempt=job.attempt, problem=failure.problem, broken=failure.broken))

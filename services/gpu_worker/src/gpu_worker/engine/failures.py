@@ -1,0 +1,52 @@
+"""What an exception in a generation means: again, or never, and is the device still usable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from contracts.errors import Problem
+
+STICKY_CUDA_ERRORS = ("device-side assert", "illegal memory access", "unspecified launch failure", "cudaErrorECC")
+
+
+class UnusableOutput(Exception):
+    """The pipeline returned numbers that are no picture and no sound."""
+
+
+class UnusableInput(Exception):
+    """An input file cannot be read as what the model takes."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    problem: Problem
+    broken: bool = False
+
+
+def classify(error: BaseException) -> Failure:
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return _failure("gpu-out-of-memory", "Not enough GPU memory", text, retryable=True)
+    if any(sign in text for sign in STICKY_CUDA_ERRORS):
+        return _failure("gpu-fault", "The GPU reported an error", text, retryable=True, broken=True)
+    if isinstance(error, MemoryError):
+        return _failure("out-of-memory", "Not enough memory", text, retryable=True, broken=True)
+    if isinstance(error, UnusableOutput):
+        return _failure("unusable-output", "The model produced no usable media", text, retryable=False)
+    if isinstance(error, UnusableInput):
+        return _failure("unusable-input", "An input file cannot be used", text, retryable=False)
+    if isinstance(error, FileNotFoundError | EnvironmentError):
+        return _failure("model-unavailable", "The model's files cannot be read", text, retryable=True)
+    if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
+        return _failure("pipeline-refused", "The pipeline refused the parameters", text, retryable=False)
+    return _failure("generation-failed", "The generation failed", f"{type(error).__name__}: {text}", retryable=True)
+
+
+def _failure(code: str, title: str, detail: str, *, retryable: bool, broken: bool = False) -> Failure:
+    return Failure(Problem.of(code, title, _short(detail), retryable=retryable), broken)
+
+
+def _short(text: str, limit: int = 500) -> str:
+    lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()] or ["no further details"]
+    joined = " ".join(lines)
+    return joined if len(joined) <= limit else joined[:limit] + "…"

@@ -1,0 +1,125 @@
+"""Pipelines, loaded once and kept warm until their memory is needed for others."""
+
+import gc
+import importlib
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from contracts.catalog import BundledSource, Catalog, ModelEntry
+from contracts.workers import Device
+
+from gpu_worker.engine import tiny_models
+
+MB = 1024 * 1024
+
+
+@dataclass
+class Family:
+    """Pipelines that share components: one that was loaded, and those made from it."""
+
+    root: ModelEntry
+    pipelines: dict[str, Any] = field(default_factory=dict)
+    size_mb: int = 0
+
+
+class Pipelines:
+    """Least recently used families make way when the next one would not fit into `budget_mb`."""
+
+    def __init__(self, catalog: Catalog, device: torch.device, models_folder: Path, budget_mb: int) -> None:
+        self._catalog = catalog
+        self._device = device
+        self._models_folder = models_folder
+        self._budget_mb = budget_mb
+        self._families: OrderedDict[str, Family] = OrderedDict()
+
+    @property
+    def warm(self) -> tuple[str, ...]:
+        """Models that can start without loading anything."""
+        loaded = self._families
+        return tuple(entry.key for entry in self._catalog.models if (entry.shares or entry.key) in loaded)
+
+    def get(self, key: str) -> Any:
+        """The pipeline, loaded now if it has to be. Raises `OSError` when its files cannot be read."""
+        entry = self._catalog[key]
+        root = self._catalog[entry.shares] if entry.shares else entry
+        family = self._families.get(root.key) or self._load(root)
+        self._families.move_to_end(root.key)
+        if key not in family.pipelines:
+            made_from = getattr(_diffusers(), entry.pipeline).from_pipe
+            family.pipelines[key] = made_from(family.pipelines[root.key], torch_dtype=_dtype(entry))
+            _silence(family.pipelines[key])
+        return family.pipelines[key]
+
+    def _load(self, root: ModelEntry) -> Family:
+        self._make_room(root.needs.vram_mb)
+        pipeline = getattr(_diffusers(), root.pipeline).from_pretrained(
+            **self._source(root), torch_dtype=_dtype(root), use_safetensors=True
+        )
+        pipeline.to(self._device)
+        _silence(pipeline)
+        family = Family(root, {root.key: pipeline}, _size_mb(pipeline))
+        self._families[root.key] = family
+        return family
+
+    def _source(self, entry: ModelEntry) -> dict[str, Any]:
+        if isinstance(entry.source, BundledSource):
+            return {"pretrained_model_name_or_path": tiny_models.make(entry.source.name, self._models_folder)}
+        return {
+            "pretrained_model_name_or_path": entry.source.repo,
+            "revision": entry.source.revision,
+            "variant": entry.source.variant,
+            "cache_dir": self._models_folder / "hub",
+        }
+
+    def _make_room(self, needed_mb: int) -> None:
+        while self._families and sum(f.size_mb for f in self._families.values()) + needed_mb > self._budget_mb:
+            self._families.popitem(last=False)
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Gives memory that nothing holds any more back to the device."""
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def pick_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def describe(device: torch.device) -> Device:
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+        return Device(name=name, kind="cuda", vram_total_mb=total // MB, vram_free_mb=free // MB)
+    return Device(name=f"{os.cpu_count()} CPU cores", kind="cpu")
+
+
+def memory_budget_mb(device: torch.device) -> int:
+    """How much loaded models may take: most of a GPU's memory, half of the machine's on a CPU."""
+    if device.type == "cuda":
+        return describe(device).vram_total_mb * 9 // 10
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MB // 2
+
+
+def _diffusers() -> Any:
+    return importlib.import_module("diffusers")
+
+
+def _dtype(entry: ModelEntry) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, entry.dtype)
+    return dtype
+
+
+def _size_mb(pipeline: Any) -> int:
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) // MB
+
+
+def _silence(pipeline: Any) -> None:
+    pipeline.set_progress_bar_config(disable=True)

@@ -1,0 +1,18 @@
+"""Imported once by the fork server, so that every engine child starts with the heavy imports done.
+
+Nothing here may touch a device: CUDA must be initialised in the child, after the fork.
+"""
+
+import importlib
+
+import torch
+from contracts.catalog import read_catalog
+
+import gpu_worker.engine.child
+
+diffusers = importlib.import_module("diffusers")
+for entry in read_catalog().models:
+    # diffusers imports a pipeline's module only when its name is first asked for.
+    getattr(diffusers, entry.pipeline)
+
+__all__ = ["gpu_worker", "torch"]

@@ -1,0 +1,1 @@
+"""What a worker does: run what it is given, stop when told, and say how it is."""

@@ -1,0 +1,250 @@
+"""One task attempt from assignment to staging.
+
+The record is asked before anything begins and told at every milestone; an attempt that is no longer
+the record's is dropped wherever it is. What cannot be saved is left to the lease.
+"""
+
+import asyncio
+import random
+import shutil
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import stamina
+import structlog
+from contracts.catalog import Catalog
+from contracts.errors import IllegalTransition, NotFound, PermanentError, Problem, RetryableError, StaleAttempt
+from contracts.events import Message, TaskProgressed, task_changed, task_progressed
+from contracts.media import MediaResult, ProducedMedia
+from contracts.ports import Clock, ObjectStore, Publisher
+from contracts.records import Records, TaskRecords
+from contracts.tasks import (
+    TIME_LIMIT_EXCEEDED,
+    Advance,
+    Backoff,
+    Cancel,
+    Fail,
+    Move,
+    Phase,
+    Produce,
+    TakeBack,
+    Task,
+    after_failure,
+)
+from contracts.topics import App, staging_key
+
+from gpu_worker.domain import Attempt, Pace, provenance, still_ours
+from gpu_worker.ports import Engine
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+
+log = structlog.get_logger(__name__)
+
+OVER = (StaleAttempt, IllegalTransition, NotFound)
+
+
+UPLOAD_FOR_SECONDS = 600.0
+"""How long storing the result is tried before the generation is given up."""
+
+
+@dataclass(frozen=True)
+class Running:
+    app: App
+    catalog: Catalog
+    tasks: TaskRecords
+    media: Records[MediaResult]
+    objects: ObjectStore
+    publisher: Publisher
+    engine: Engine
+    clock: Clock
+    randomness: random.Random
+    changed: Callable[[], None]
+    """Tells the heartbeat that there is something new to say."""
+    scratch: Path
+    stop_within: timedelta
+    backoff: Backoff
+    pace: Pace
+
+    async def run(self, attempt: Attempt) -> None:
+        """Carries the attempt as far as it goes."""
+        task_id, number = attempt.key
+        folder = self.scratch / f"{task_id}-{number}"
+        try:
+            task = await self.tasks.get(task_id)
+            if task is None or not still_ours(task, attempt.assignment):
+                log.info("the assignment is over already", task_id=task_id, attempt=number)
+                return
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+            await self._run(attempt, task, folder)
+        except OVER as error:
+            log.info("the attempt is over", task_id=task_id, attempt=number, reason=error.detail)
+        except RetryableError as error:
+            # Nothing can be saved. The lease runs out, and the task goes to whoever can be reached.
+            log.warning("the attempt is given up", task_id=task_id, attempt=number, reason=error.detail)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def stop(self, attempt: Attempt) -> None:
+        """Ends the run at its next step; kills the engine when that step does not come in time."""
+        if attempt.stopping:
+            return
+        attempt.stopping = True
+        self.engine.stop(*attempt.key)
+        asyncio.get_running_loop().call_later(self.stop_within.total_seconds(), self._kill_if_stuck, attempt)
+
+    async def hand_back(self, attempt: Attempt) -> None:
+        """Gives the task back to the queue without blame, because this worker must go."""
+        try:
+            await self._save(attempt, lambda _found: TakeBack(attempt.assignment.attempt))
+        except (*OVER, RetryableError) as error:
+            log.info("nothing to hand back", task_id=attempt.assignment.task_id, reason=error.detail)
+
+    def _kill_if_stuck(self, attempt: Attempt) -> None:
+        if attempt.on_device:
+            log.warning("the run did not stop in time; its engine is killed", task_id=attempt.assignment.task_id)
+            attempt.killing = asyncio.ensure_future(self.engine.replace())
+
+    async def _run(self, attempt: Attempt, task: Task, folder: Path) -> None:
+        try:
+            inputs = await self._fetch_inputs(task, folder)
+        except PermanentError as error:
+            problem = error.problem()
+            await self._save(attempt, lambda found: Fail(found.attempt, problem))
+            return
+        warm = task.model in self.engine.warm_models
+        await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
+        job = RunJob(
+            task_id=task.id,
+            attempt=task.attempt,
+            model=task.model,
+            params=task.params,
+            inputs=inputs,
+            folder=str(folder),
+        )
+        match await self._generate(attempt, task, job):
+            case Encoded() as encoded:
+                await self._hand_in(attempt, task, encoded)
+            case Failed(problem=problem) if not attempt.stopping:
+                await self._fail(attempt, problem)
+            case _:
+                await self._save(attempt, lambda _found: Cancel(task.attempt))
+
+    async def _fetch_inputs(self, task: Task, folder: Path) -> dict[str, str]:
+        """Input files on the local disk. Raises `NotFound` for what is no longer there."""
+        paths = {}
+        for name, media_id in task.inputs.items():
+            media = await self.media.get(media_id)
+            if media is None or media.project_id != task.project_id:
+                raise NotFound(f"input {name} is no longer in the project")
+            path = folder / f"input-{name}"
+            with path.open("wb") as file:
+                async for chunk in self.objects.read(media.key):
+                    file.write(chunk)
+            paths[name] = str(path)
+        return paths
+
+    async def _generate(self, attempt: Attempt, task: Task, job: RunJob) -> Encoded | Stopped | Failed:
+        """Follows the engine to the job's end, and makes sure that there is one."""
+        last: JobReport | None = None
+        try:
+            async with asyncio.timeout(task.time_limit_seconds) as limit, aclosing(self.engine.run(job)) as reports:
+                async for last in reports:
+                    if isinstance(last, Encoded | Stopped | Failed):
+                        return last
+                    if isinstance(last, Generated):
+                        limit.reschedule(None)
+                    await self._follow(attempt, last)
+        except TimeoutError:
+            log.warning("the time limit is exceeded; the engine is killed", task_id=task.id)
+            await self.engine.replace()
+            return Failed(task_id=job.task_id, attempt=job.attempt, problem=TIME_LIMIT_EXCEEDED)
+        finally:
+            attempt.on_device = False
+            if not isinstance(last, Encoded | Stopped | Failed):
+                self.engine.stop(job.task_id, job.attempt)
+        raise AssertionError("an engine's reports end with Encoded, Stopped or Failed")
+
+    async def _follow(self, attempt: Attempt, report: JobReport) -> None:
+        now = self.clock.now()
+        match report:
+            case Generating():
+                attempt.generating_since = now
+                if attempt.phase is Phase.LOADING_MODEL:
+                    await self._advance(attempt, Phase.GENERATING)
+            case Stepped(step=step, total=total):
+                attempt.stepped(step, total, now)
+                await self._tell_progress(attempt, now)
+            case Generated(seconds=seconds):
+                attempt.generate_seconds, attempt.generated_at = seconds, now
+                attempt.phase, attempt.on_device = Phase.ENCODING, False
+                self.changed()
+
+    async def _tell_progress(self, attempt: Attempt, now: datetime) -> None:
+        if attempt.progress is None:
+            return
+        task_id, number = attempt.key
+        if self.pace.publish_now(attempt, now):
+            attempt.published_at = now
+            progressed = TaskProgressed(
+                task_id=task_id,
+                project_id=attempt.assignment.project_id,
+                attempt=number,
+                phase=attempt.phase,
+                progress=attempt.progress,
+            )
+            await self._tell(task_progressed(progressed, self.app, now))
+        if self.pace.save_now(attempt, now):
+            attempt.saved_at = now
+            await self._advance(attempt, attempt.phase)
+
+    async def _hand_in(self, attempt: Attempt, task: Task, encoded: Encoded) -> None:
+        """Puts the file into staging and leaves the rest to storage."""
+        entry = self.catalog[task.model]
+        key = staging_key(task.id, task.attempt, entry.output.format.value)
+        async for again in stamina.retry_context(RetryableError, attempts=None, timeout=UPLOAD_FOR_SECONDS):
+            with again:
+                await self.objects.put(key, Path(encoded.path))
+        now = self.clock.now()
+        media = ProducedMedia(
+            key=key,
+            content_type=entry.output.format.content_type,
+            size=encoded.size,
+            sha256=encoded.sha256,
+            provenance=provenance(task, entry, attempt, self.engine.device, self.engine.versions, now),
+        )
+        produce = Produce(task.attempt, media, attempt.generated_at or now)
+        try:
+            await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else produce)
+        except OVER:
+            await self.objects.delete(key)
+            raise
+
+    async def _fail(self, attempt: Attempt, problem: Problem) -> None:
+        def decide(found: Task) -> Move:
+            return after_failure(found, problem, self.clock.now(), self.backoff, self.randomness)
+
+        await self._save(attempt, decide)
+
+    async def _advance(self, attempt: Attempt, phase: Phase) -> None:
+        attempt.phase = phase
+        move = Advance(attempt.assignment.attempt, phase, attempt.progress)
+        task = await self._save(attempt, lambda _found: move)
+        if task.cancel_requested:
+            self.stop(attempt)
+
+    async def _save(self, attempt: Attempt, decide: Callable[[Task], Move]) -> Task:
+        task = await self.tasks.change(attempt.assignment.task_id, decide)
+        if task.phase is not attempt.announced:
+            attempt.announced = task.phase
+            await self._tell(task_changed(task, self.app))
+            self.changed()
+        return task
+
+    async def _tell(self, message: Message) -> None:
+        """Says it if it can be said. The record holds the truth, and the watchdog says it again."""
+        try:
+            await self.publisher.publish(message)
+        except RetryableError as error:
+            log.warning("an announcement was lost", type=message.event.type, reason=error.detail)

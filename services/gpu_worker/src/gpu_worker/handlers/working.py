@@ -1,0 +1,134 @@
+"""The worker: what it has in hand, what it hears, and what it says of itself."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from contracts.catalog import Catalog
+from contracts.errors import RetryableError
+from contracts.events import Assignment, CancelRequested, CloudEvent, WorkerHeartbeat, worker_heartbeat
+from contracts.media import Medium
+from contracts.ports import Clock, Publisher
+from contracts.topics import App
+from contracts.workers import WorkerStatus
+
+from gpu_worker.domain import Attempt, Hearing, runnable_models, worker_state
+from gpu_worker.handlers.running import Running
+from gpu_worker.ports import Engine
+
+log = structlog.get_logger(__name__)
+
+SLOTS = 1
+"""One run at a time: a second one on the same device would slow both down."""
+
+
+@dataclass
+class InHand:
+    attempt: Attempt
+    work: "asyncio.Task[None]"
+
+
+@dataclass
+class Worker:
+    worker_id: str
+    app: App
+    medium: Medium
+    catalog: Catalog
+    engine: Engine
+    running: Running
+    publisher: Publisher
+    clock: Clock
+    heartbeat_every: timedelta
+    changed: asyncio.Event
+    hearing: Hearing = field(default_factory=Hearing)
+    _in_hand: dict[tuple[str, int], InHand] = field(default_factory=dict)
+    _was_ready: bool = False
+
+    def __post_init__(self) -> None:
+        self._started_at = self.clock.now()
+
+    async def on_assignment(self, assignment: Assignment, _envelope: CloudEvent) -> None:
+        """Begins at once and answers at once. A repeated assignment changes nothing."""
+        key = (assignment.task_id, assignment.attempt)
+        if assignment.worker_id != self.worker_id or key in self._in_hand or self.hearing.draining:
+            return
+        attempt = Attempt(assignment)
+        work = asyncio.create_task(self.running.run(attempt))
+        self._in_hand[key] = InHand(attempt, work)
+        work.add_done_callback(lambda done: self._put_down(key, done))
+
+    async def on_cancel(self, cancel: CancelRequested, _envelope: CloudEvent) -> None:
+        held = self._in_hand.get((cancel.task_id, cancel.attempt))
+        if held is not None:
+            self.running.stop(held.attempt)
+
+    async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
+        """Its own voice on the bus: only now others can be heard too, so only now it takes work."""
+        if heartbeat.worker.worker_id != self.worker_id or heartbeat.worker.started_at != self._started_at:
+            return
+        first = self.hearing.last_heard is None
+        self.hearing.last_heard = self.clock.now()
+        if first:
+            self.changed.set()
+
+    async def keep_heartbeating(self) -> None:
+        """Runs for as long as the service does: a heartbeat every few seconds, and at every change."""
+        while True:
+            self._give_up_if_cut_off()
+            try:
+                await self.publisher.publish(worker_heartbeat(self.status(), self.app))
+            except RetryableError as error:
+                log.warning("a heartbeat was lost", reason=error.detail)
+            try:
+                async with asyncio.timeout(self.heartbeat_every.total_seconds()):
+                    await self.changed.wait()
+            except TimeoutError:
+                continue
+            finally:
+                self.changed.clear()
+
+    async def drain(self) -> None:
+        """Takes nothing more and hands back what it has."""
+        self.hearing.draining = True
+        held = list(self._in_hand.values())
+        for one in held:
+            one.work.cancel()
+        await asyncio.gather(*(one.work for one in held), return_exceptions=True)
+        for one in held:
+            await self.running.hand_back(one.attempt)
+
+    def status(self) -> WorkerStatus:
+        runs = tuple(held.attempt.as_run() for held in self._in_hand.values())
+        self._was_ready = self._was_ready or self.engine.ready
+        return WorkerStatus(
+            worker_id=self.worker_id,
+            medium=self.medium,
+            state=worker_state(
+                engine_ready=self.engine.ready, was_ready=self._was_ready, hearing=self.hearing, runs=runs
+            ),
+            slots=SLOTS,
+            models=runnable_models(self.catalog, self.medium, self.engine.device),
+            warm_models=self.engine.warm_models,
+            device=self.engine.device,
+            runs=runs,
+            started_at=self._started_at,
+            sent_at=self.clock.now(),
+        )
+
+    def _put_down(self, key: tuple[str, int], work: "asyncio.Task[None]") -> None:
+        del self._in_hand[key]
+        self.changed.set()
+        if not work.cancelled() and (error := work.exception()) is not None:
+            log.error("an attempt met a bug", task_id=key[0], attempt=key[1], exc_info=error)
+
+    def _give_up_if_cut_off(self) -> None:
+        """Stops everything when the bus has been silent for a lease: others may have taken over by now."""
+        if not self._in_hand:
+            return
+        lease = timedelta(seconds=min(held.attempt.assignment.lease_seconds for held in self._in_hand.values()))
+        if self.hearing.lost_since(self.clock.now(), lease):
+            log.error("cut off from the bus; all runs are stopped", runs=len(self._in_hand))
+            self.hearing.last_heard = None
+            for held in self._in_hand.values():
+                held.work.cancel()

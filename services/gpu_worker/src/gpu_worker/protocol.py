@@ -1,0 +1,125 @@
+"""What the supervisor and its engine child say to each other, one JSON message at a time."""
+
+from typing import Annotated, Literal
+
+from contracts.catalog import Catalog
+from contracts.errors import Problem
+from contracts.identifiers import ModelKey, TaskId
+from contracts.workers import Device
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class EngineOptions(_Message):
+    """What a supervisor starts its child with."""
+
+    catalog: Catalog
+    models_folder: str
+    threads: int | None
+    log_level: str
+
+
+class RunJob(_Message):
+    """Generate, encode, and leave the file in `folder`."""
+
+    kind: Literal["run"] = "run"
+    task_id: TaskId
+    attempt: int
+    model: ModelKey
+    params: dict[str, JsonValue]
+    inputs: dict[str, str]
+    """Paths of local files."""
+    folder: str
+
+
+class StopJob(_Message):
+    """Stop this attempt at its next step."""
+
+    kind: Literal["stop"] = "stop"
+    task_id: TaskId
+    attempt: int
+
+
+Command = Annotated[RunJob | StopJob, Field(discriminator="kind")]
+
+
+class EngineReady(_Message):
+    """The child is up and has looked at its device."""
+
+    kind: Literal["ready"] = "ready"
+    device: Device
+    versions: dict[str, str]
+
+
+class Generating(_Message):
+    """The weights are loaded and the denoising begins."""
+
+    kind: Literal["generating"] = "generating"
+    task_id: TaskId
+    attempt: int
+    warm_models: tuple[ModelKey, ...]
+
+
+class Stepped(_Message):
+    kind: Literal["stepped"] = "stepped"
+    task_id: TaskId
+    attempt: int
+    step: int
+    total: int
+
+
+class Generated(_Message):
+    """The device is free for the next job; this one is being encoded."""
+
+    kind: Literal["generated"] = "generated"
+    task_id: TaskId
+    attempt: int
+    seconds: float
+    device: Device
+
+
+class Encoded(_Message):
+    kind: Literal["encoded"] = "encoded"
+    task_id: TaskId
+    attempt: int
+    path: str
+    size: int
+    sha256: str
+
+
+class Stopped(_Message):
+    kind: Literal["stopped"] = "stopped"
+    task_id: TaskId
+    attempt: int
+
+
+class Failed(_Message):
+    """The attempt failed. After `broken` the child is of no more use and must be replaced."""
+
+    kind: Literal["failed"] = "failed"
+    task_id: TaskId
+    attempt: int
+    problem: Problem
+    broken: bool = False
+
+
+JobReport = Generating | Stepped | Generated | Encoded | Stopped | Failed
+Report = Annotated[EngineReady | JobReport, Field(discriminator="kind")]
+
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+_REPORT: TypeAdapter[Report] = TypeAdapter(Report)
+
+
+def dump(message: BaseModel) -> bytes:
+    return message.model_dump_json().encode()
+
+
+def read_command(data: bytes) -> Command:
+    return _COMMAND.validate_json(data)
+
+
+def read_report(data: bytes) -> Report:
+    return _REPORT.validate_json(data)

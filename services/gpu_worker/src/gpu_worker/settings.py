@@ -1,0 +1,23 @@
+"""Settings of a GPU worker."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from chassis.settings import ProcessSettings
+from contracts.media import Medium
+
+
+class WorkerSettings(ProcessSettings):
+    worker_medium: Medium
+    """The one media type this worker's Deployment is for."""
+    worker_models_folder: Path = Path("data/models")
+    """Where weights lie, and are put when they have to be fetched: a volume of the node."""
+    worker_scratch: Path = Path("data/scratch")
+    """Where inputs and results lie while a task runs."""
+    worker_heartbeat: timedelta = timedelta(seconds=5)
+    worker_threads: int | None = None
+    """CPU threads of the engine; torch's own choice when left out."""
+    worker_stop_within: timedelta = timedelta(seconds=30)
+    """How long a run that must stop may take to its next step before its engine is killed."""
+    first_retry: timedelta = timedelta(seconds=2)
+    longest_retry: timedelta = timedelta(minutes=5)

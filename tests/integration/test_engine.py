@@ -1,0 +1,154 @@
+"""The engine child for real: torch, diffusers pipelines, encoders, and what kills it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import av
+import pytest
+from contracts.catalog import Catalog, read_catalog
+from contracts.identifiers import task_id_for
+from gpu_worker.adapters.engine_process import EngineProcess
+from gpu_worker.protocol import (
+    Encoded,
+    EngineOptions,
+    Failed,
+    Generated,
+    Generating,
+    JobReport,
+    RunJob,
+    Stepped,
+    Stopped,
+)
+from PIL import Image
+
+CATALOG = read_catalog(only=["tiny-*"])
+
+
+@pytest.fixture
+async def engine(models_folder: Path) -> AsyncIterator[EngineProcess]:
+    options = EngineOptions(catalog=CATALOG, models_folder=str(models_folder), threads=2, log_level="WARNING")
+    process = EngineProcess(options)
+    async with process.running():
+        yield process
+
+
+def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: object) -> RunJob:
+    entry = CATALOG[model]
+    given = {"prompt": "a red circle", "seed": 7} | params
+    defaults = {n: p.default for n, p in entry.parameters.items() if p.default not in (None, "random")}
+    return RunJob(
+        task_id=task_id_for("p", name),
+        attempt=1,
+        model=model,
+        params=defaults | given,
+        inputs=inputs or {},
+        folder=str(folder),
+    )
+
+
+async def run(engine: EngineProcess, job: RunJob) -> list[JobReport]:
+    return [report async for report in engine.run(job)]
+
+
+async def run_to_file(engine: EngineProcess, job: RunJob) -> Path:
+    reports = await run(engine, job)
+    assert isinstance(reports[-1], Encoded), reports[-1]
+    assert reports[-1].size == Path(reports[-1].path).stat().st_size
+    return Path(reports[-1].path)
+
+
+async def test_an_image_and_another_from_it(engine: EngineProcess, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first = await run_to_file(engine, a_job(tmp_path / "first", "tiny-image", width=96, height=64, steps=3))
+    with Image.open(first) as image:
+        assert (image.format, image.size) == ("PNG", (96, 64))
+    assert engine.warm_models == ("tiny-image", "tiny-image-edit"), "both are made of the same components"
+    job = a_job(tmp_path / "second", "tiny-image-edit", inputs={"image": str(first)}, steps=4)
+    with Image.open(await run_to_file(engine, job)) as image:
+        assert image.size == (96, 64)
+
+
+async def test_the_same_seed_makes_the_same_bytes(engine: EngineProcess, tmp_path: Path) -> None:
+    made = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / name).mkdir()
+        path = await run_to_file(engine, a_job(tmp_path / name, "tiny-image", name, steps=2, seed=seed))
+        made.append(path.read_bytes())
+    assert made[0] == made[1] != made[2]
+
+
+async def test_a_video_and_another_from_an_image(engine: EngineProcess, tmp_path: Path) -> None:
+    frame = tmp_path / "frame.png"
+    Image.new("RGB", (300, 100), "red").save(frame)
+    for model, inputs in (("tiny-video", None), ("tiny-video-from-image", {"image": str(frame)})):
+        (tmp_path / model).mkdir()
+        job = a_job(tmp_path / model, model, model, inputs=inputs, frames=9, steps=2, frame_rate=8)
+        with av.open(await run_to_file(engine, job)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 128, 96)
+            assert float(stream.average_rate) == 8
+            assert len(list(container.decode(video=0))) == 9
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+async def test_a_sound(engine: EngineProcess, tmp_path: Path, seconds: float) -> None:
+    path = await run_to_file(engine, a_job(tmp_path, "tiny-audio", seconds=seconds, steps=3))
+    with av.open(path) as container:
+        stream = container.streams.audio[0]
+        assert (stream.codec_context.name, stream.rate, stream.channels) == ("pcm_s16le", 16_000, 1)
+        assert sum(frame.samples for frame in container.decode(audio=0)) == seconds * 16_000
+
+
+async def test_tells_every_step(engine: EngineProcess, tmp_path: Path) -> None:
+    reports = await run(engine, a_job(tmp_path, "tiny-image", steps=5))
+    assert [type(report) for report in reports] == [Generating, *[Stepped] * 5, Generated, Encoded]
+    assert [(r.step, r.total) for r in reports if isinstance(r, Stepped)] == [(n, 5) for n in range(1, 6)]
+
+
+async def test_stops_at_the_next_step(engine: EngineProcess, tmp_path: Path) -> None:
+    job = a_job(tmp_path, "tiny-image", steps=50, width=256, height=256)
+    steps = 0
+    async for report in engine.run(job):
+        if isinstance(report, Stepped):
+            steps += 1
+            engine.stop(job.task_id, job.attempt)
+    assert isinstance(report, Stopped)
+    assert steps < 10
+    (tmp_path / "next").mkdir()
+    assert isinstance((await run(engine, a_job(tmp_path / "next", "tiny-image", "b", steps=1)))[-1], Encoded)
+
+
+async def test_a_killed_child_fails_its_job_and_is_replaced(engine: EngineProcess, tmp_path: Path) -> None:
+    job = a_job(tmp_path, "tiny-image", steps=50, width=256, height=256)
+    async for report in engine.run(job):
+        if isinstance(report, Stepped) and report.step == 1:
+            os.kill(engine.process_id, signal.SIGKILL)
+    assert isinstance(report, Failed)
+    assert (report.problem.code, report.problem.retryable) == ("engine-crashed", True)
+    async with asyncio.timeout(20):
+        assert isinstance((await run(engine, a_job(tmp_path, "tiny-image", "b", steps=1)))[-1], Encoded)
+
+
+async def test_an_input_that_is_no_image_is_the_requests_fault(engine: EngineProcess, tmp_path: Path) -> None:
+    fake = tmp_path / "fake.png"
+    fake.write_bytes(b"PK\x03\x04 not an image")
+    [*_, last] = await run(engine, a_job(tmp_path, "tiny-image-edit", inputs={"image": str(fake)}))
+    assert isinstance(last, Failed)
+    assert (last.problem.code, last.problem.retryable) == ("unusable-input", False)
+
+
+async def test_a_full_size_model_that_cannot_be_fetched_is_said_to_be_missing(tmp_path: Path) -> None:
+    [entry] = read_catalog(only=["sdxl"]).models
+    nowhere = entry.source.model_copy(update={"repo": "movie-tasks-tests/does-not-exist"})
+    catalog = Catalog(version=1, models=(entry.model_copy(update={"source": nowhere}),))
+    options = EngineOptions(catalog=catalog, models_folder=str(tmp_path), threads=2, log_level="CRITICAL")
+    engine = EngineProcess(options)
+    async with engine.running():
+        job = RunJob(task_id=task_id_for("p", "x"), attempt=1, model="sdxl", params={}, inputs={}, folder=str(tmp_path))
+        [last] = await run(engine, job)
+    assert isinstance(last, Failed)
+    assert last.problem.code == "model-unavailable"
