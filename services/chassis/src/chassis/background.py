@@ -3,13 +3,16 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from contracts.errors import RetryableError
 
 log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -28,6 +31,46 @@ async def background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+Work = TypeVar("Work")
+
+
+async def keep_doing(
+    wanted: asyncio.Event,
+    take: Callable[[], Awaitable[Sequence[Work]]],
+    do: Callable[[Work], Awaitable[None]],
+    at_once: int,
+) -> None:
+    """Takes what is due whenever `wanted` is set, and does it, so much at once. Never ends.
+
+    `take` marks what it returns as taken, so that it is not returned again soon. `do` settles what it
+    is given and raises nothing; work that is not settled comes back when its mark runs out.
+    """
+    places = asyncio.Semaphore(at_once)
+
+    def done(_finished: "asyncio.Task[None]") -> None:
+        places.release()
+        wanted.set()
+
+    async with asyncio.TaskGroup() as group:
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            try:
+                taken = await take()
+            except RetryableError as error:
+                log.warning("due work cannot be looked up now", reason=error.detail)
+                await asyncio.sleep(PAUSE_SECONDS)
+                wanted.set()
+                continue
+            for work in taken:
+                await places.acquire()
+                group.create_task(_run(do, work)).add_done_callback(done)
+
+
+async def _run(do: Callable[[Work], Awaitable[None]], work: Work) -> None:
+    await do(work)
 
 
 def _stop_process_if_dead(task: "asyncio.Task[None]") -> None:

@@ -108,15 +108,18 @@ class TaskChanged(Event):
     task: Task
 
 
-class TaskUpdated(Event):
-    """A lifecycle change on its way to live watchers. `position` orders all changes of all tasks."""
+class FeedEntry(Event):
+    """Something that happened in a project, on its way to live watchers. `position` orders all of them."""
 
-    types = ("task.updated.v1",)
+    types = ("feed.entry.v1",)
     topics = (TASK_UPDATES,)
 
     position: int
-    change: str
-    task: Task
+    project_id: ProjectId
+    task_id: TaskId | None
+    type: str
+    """The event's own type, such as `task.done.v1`."""
+    data: dict[str, JsonValue]
 
 
 class TaskProgressed(Event):
@@ -180,7 +183,7 @@ EVENTS: tuple[type[Event], ...] = (
     TaskRequested,
     TaskRejected,
     TaskChanged,
-    TaskUpdated,
+    FeedEntry,
     TaskProgressed,
     Assignment,
     CancelRequested,
@@ -242,11 +245,9 @@ def task_changed(task: Task, source: str) -> Message:
     )  # fmt: skip
 
 
-def task_updated(task: Task, change: str, position: int, source: str) -> Message:
-    return _message(
-        TASK_UPDATES, task.id, f"{task.id}:{task.seq}", "task.updated.v1", source,
-        TaskUpdated(position=position, change=change, task=task), task.updated_at, correlationid=task.correlation_id,
-    )  # fmt: skip
+def feed_entry(entry: FeedEntry, source: str, now: AwareDatetime) -> Message:
+    key = entry.task_id or entry.project_id
+    return _message(TASK_UPDATES, key, f"feed:{entry.position}", "feed.entry.v1", source, entry, now)
 
 
 def task_progressed(progressed: TaskProgressed, source: str, now: AwareDatetime) -> Message:

@@ -2,12 +2,12 @@
 
 import gc
 import importlib
-import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from contracts.catalog import BundledSource, Catalog, ModelEntry
 from contracts.workers import Device
@@ -95,15 +95,16 @@ def describe(device: torch.device) -> Device:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
-        return Device(name=name, kind="cuda", vram_total_mb=total // MB, vram_free_mb=free // MB)
-    return Device(name=f"{os.cpu_count()} CPU cores", kind="cpu")
+        return Device(name=name, kind="cuda", vram_total_mb=int(total // MB), vram_free_mb=int(free // MB))
+    return Device(name=f"{psutil.cpu_count()} CPU cores", kind="cpu")
 
 
 def memory_budget_mb(device: torch.device) -> int:
     """How much loaded models may take: most of a GPU's memory, half of the machine's on a CPU."""
     if device.type == "cuda":
         return describe(device).vram_total_mb * 9 // 10
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MB // 2
+    total: int = psutil.virtual_memory().total
+    return total // MB // 2
 
 
 def _diffusers() -> Any:
@@ -118,7 +119,8 @@ def _dtype(entry: ModelEntry) -> torch.dtype:
 def _size_mb(pipeline: Any) -> int:
     modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) // MB
+    total: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return total // MB
 
 
 def _silence(pipeline: Any) -> None:

@@ -1,0 +1,91 @@
+"""All services in one application, beside one daprd. Composition only."""
+
+from pathlib import Path
+from typing import Any
+
+import gpu_worker.app
+import notification.app
+import scheduling.app
+import storage.app
+import submission.app
+from chassis.outside import Outside, through_dapr
+from chassis.service import Service, Surroundings, build_app
+from chassis.settings import ProcessSettings, SidecarSettings
+from chassis.sidecar import Sidecar
+from contracts.media import Medium
+from fastapi import FastAPI
+from gpu_worker.settings import WorkerSettings
+from notification.settings import NotificationSettings
+from scheduling.settings import SchedulingSettings
+from storage.settings import StorageSettings
+from submission.settings import SubmissionSettings
+
+from embedded.credentials import Credentials
+
+REPLICA = "embedded"
+
+
+def create(data: Path, credentials: Credentials, sidecar_settings: SidecarSettings) -> FastAPI:
+    sidecar = Sidecar(sidecar_settings)
+    process = ProcessSettings(media_url=f"file://{(data / 'media').resolve()}", replica=REPLICA)
+    outside = through_dapr(sidecar, process)
+    around = Surroundings(
+        publisher=outside.publisher,
+        clock=outside.clock,
+        app_api_token=sidecar_settings.app_api_token.get_secret_value(),
+        sidecar=sidecar,
+        cors_origins=process.cors_origins,
+        connected=sidecar.connected,
+    )
+    return build_app(services(data, credentials, process.media_url, outside), around)
+
+
+def services(data: Path, credentials: Credentials, media_url: str, outside: Outside) -> list[Service]:
+    """Every service, in the order in which deliveries are handed to them.
+
+    Scheduling comes last: it forgets an ended task, and may do so only when everybody else has
+    written down the end. Until then the watchdog would announce it again, even after a crash.
+    """
+
+    def database(name: str) -> str:
+        return f"sqlite+aiosqlite:///{data.resolve()}/{name}.db"
+
+    common: dict[str, Any] = {"media_url": media_url, "replica": REPLICA}
+    workers = [
+        gpu_worker.app.create(
+            WorkerSettings(
+                **common,
+                worker_medium=medium,
+                worker_models_folder=data / "models",
+                worker_scratch=data / "scratch" / medium.value,
+            ),
+            outside,
+        )
+        for medium in Medium
+    ]
+    return [
+        submission.app.create(
+            SubmissionSettings(**common, submission_database=database("submission"), admin_key=credentials.admin_key),
+            outside,
+        ),
+        *workers,
+        storage.app.create(
+            StorageSettings(
+                **common, storage_database=database("storage"), storage_scratch=data / "scratch" / "storage"
+            ),
+            outside,
+        ),
+        notification.app.create(
+            NotificationSettings(
+                **common,
+                notification_database=database("notification"),
+                webhook_encryption_keys=credentials.webhook_encryption_key,
+                webhook_private_hosts="127.0.0.0/8,::1/128",
+            ),
+            outside,
+        ),
+        scheduling.app.create(
+            SchedulingSettings(**common, scheduling_database=database("scheduling")),
+            outside,
+        ),
+    ]

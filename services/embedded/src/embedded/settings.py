@@ -1,0 +1,22 @@
+"""Settings of the embedded way to run."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EmbeddedSettings(BaseSettings):
+    """Read from `MOVIE_TASKS_*`, beside every service's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True)
+
+    data: Path = Path(".movie-tasks")
+    """Everything the platform keeps: state, media, models, keys, logs."""
+    components: Path
+    """The folder of Dapr component files to use."""
+    dapr_bin: Path
+    """The folder that holds `daprd` and `scheduler`."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes a free one."""
+    log_level: str = "INFO"

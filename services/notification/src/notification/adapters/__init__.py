@@ -1,0 +1,1 @@
+"""Notification's private tables, the network, secrets at rest, and live watchers."""

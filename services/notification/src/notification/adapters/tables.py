@@ -1,0 +1,62 @@
+"""The private tables."""
+
+from datetime import datetime
+
+from chassis.database import UtcDateTime
+from pydantic import JsonValue
+from sqlalchemy import JSON, LargeBinary, Text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Index, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Base of this service's tables: services that share a process do not share metadata."""
+
+
+class EndpointRow(Table, table=True):
+    __tablename__ = "webhook_endpoints"
+
+    id: str = Field(primary_key=True)
+    project_id: str = Field(index=True)
+    url: str
+    events: list[str] = Field(sa_type=JSON)
+    secret: bytes = Field(sa_type=LargeBinary)
+    enabled: bool
+    disabled_because: str | None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DeliveryRow(Table, table=True):
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("deliveries_due", "state", "due"),
+        Index("deliveries_by_endpoint", "endpoint_id", "created_at"),
+    )
+
+    webhook_id: str = Field(primary_key=True)
+    endpoint_id: str = Field(primary_key=True)
+    type: str
+    body: str = Field(sa_type=Text)
+    state: str
+    tries: int
+    due: datetime = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    last_status: int | None
+    last_detail: str | None
+
+
+class FeedRow(Table, table=True):
+    __tablename__ = "feed"
+    __table_args__ = (
+        Index("feed_by_project", "project_id", "position"),
+        Index("feed_by_task", "task_id", "position"),
+        {"sqlite_autoincrement": True},
+    )
+
+    position: int | None = Field(default=None, primary_key=True)
+    event_id: str = Field(unique=True)
+    type: str
+    at: datetime = Field(sa_type=UtcDateTime, index=True)
+    project_id: str
+    task_id: str | None
+    data: dict[str, JsonValue] = Field(sa_type=JSON)

@@ -1,0 +1,99 @@
+"""The composition root of notification."""
+
+import asyncio
+import random
+import secrets
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from chassis.alarm import Alarm
+from chassis.auth import ApiKeys, project_by_header
+from chassis.background import background
+from chassis.database import Database
+from chassis.deliveries import Subscription
+from chassis.outside import Outside
+from chassis.service import Service
+from contracts.events import FeedEntry, TaskChanged, TaskProgressed, TaskRejected
+from contracts.records import TaskRecords, api_key_records
+from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
+
+from notification.adapters.feed import SqlFeed
+from notification.adapters.sender import HttpxSender
+from notification.adapters.tables import Table
+from notification.adapters.vault import FernetVault
+from notification.adapters.webhooks import SqlDeliveries, SqlEndpoints
+from notification.handlers.delivering import Delivering
+from notification.handlers.registering import Registering
+from notification.handlers.telling import PRUNE_EVERY, Telling
+from notification.handlers.watching import Watching
+from notification.routes.live import live_routes
+from notification.routes.webhooks import webhook_routes
+from notification.settings import NotificationSettings
+
+
+def create(settings: NotificationSettings, outside: Outside) -> Service:
+    clock = outside.clock
+    database = Database(settings.notification_database, Table.metadata)
+    endpoints, deliveries, feed = SqlEndpoints(database), SqlDeliveries(database), SqlFeed(database)
+    vault = FernetVault(settings.webhook_encryption_keys.get_secret_value())
+    sender = HttpxSender(settings.webhook_timeout, settings.webhook_private_hosts)
+    keys = ApiKeys(api_key_records(outside.state), clock)
+    retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}")
+    prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
+    delivering_wanted = asyncio.Event()
+    telling = Telling(endpoints, deliveries, feed, outside.publisher, clock, delivering_wanted, settings.feed_kept)
+    delivering = Delivering(
+        endpoints=endpoints,
+        deliveries=deliveries,
+        sender=sender,
+        vault=vault,
+        clock=clock,
+        randomness=random.Random(),
+        wake_at=retry_alarm.at,
+        wanted=delivering_wanted,
+        at_once=settings.webhooks_at_once,
+    )
+    registering = Registering(
+        endpoints=endpoints,
+        deliveries=deliveries,
+        sender=sender,
+        vault=vault,
+        clock=clock,
+        new_id=lambda: str(uuid.uuid4()),
+        new_secret=lambda: secrets.token_bytes(32),
+        wake=delivering_wanted.set,
+    )
+    watching = Watching(TaskRecords(outside.state, clock), feed)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        work = (
+            retry_alarm.keep_set(),
+            prune_alarm.keep_set(),
+            telling.keep_broadcasting(),
+            delivering.keep_delivering(),
+        )
+        async with database.opened(), background(*work):
+            retry_alarm.at(clock.now())
+            prune_alarm.at(clock.now() + PRUNE_EVERY)
+            yield
+        await sender.close()
+
+    return Service(
+        name=App.NOTIFICATION,
+        routers=(
+            webhook_routes(registering, project_by_header(keys)),
+            live_routes(watching, keys, project_by_header(keys)),
+        ),
+        subscriptions=(
+            Subscription(TASK_EVENTS, {TaskChanged: telling.on_task_changed, TaskRejected: telling.on_task_rejected}),
+            Subscription(TASK_UPDATES, {FeedEntry: watching.on_feed_entry, TaskProgressed: watching.on_progress}),
+        ),
+        jobs={
+            "notification-retry-": partial(retry_alarm.ring, delivering.take_due),
+            "notification-prune-": partial(prune_alarm.ring, telling.prune),
+        },
+        running=running,
+    )

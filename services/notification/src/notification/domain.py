@@ -1,0 +1,90 @@
+"""What notification decides, as plain functions over plain values."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from contracts.events import TaskChanged, TaskRejected
+from contracts.views import TaskView
+from pydantic import JsonValue
+
+# Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
+RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
+JITTER = 0.1
+ENDINGS = ("task.done.v1", "task.failed.v1", "task.cancelled.v1", "task.expired.v1", "task.rejected.v1")
+"""What an endpoint hears of unless it asks for something else."""
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Every try of the schedule has failed, or the receiver is gone."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One event as it is told to people outside: by webhook and in the live feed."""
+
+    event_id: str
+    type: str
+    at: datetime
+    project_id: str
+    task_id: str | None
+    data: dict[str, JsonValue]
+
+    @property
+    def webhook_id(self) -> str:
+        """The same over all tries, so that the receiver can drop repetitions. May hold no full stop."""
+        return "msg_" + "".join(letter if letter.isalnum() else "_" for letter in self.event_id)
+
+
+def happening_of_change(changed: TaskChanged, event_id: str, change: str) -> Happening:
+    task = changed.task
+    data = TaskView.of(task).model_dump(mode="json")
+    return Happening(event_id, change, task.updated_at, task.project_id, task.id, data)
+
+
+def happening_of_rejection(rejected: TaskRejected, event_id: str, now: datetime) -> Happening:
+    data = rejected.model_dump(mode="json")
+    return Happening(event_id, "task.rejected.v1", now, rejected.project_id, None, data)
+
+
+def wants(patterns: Sequence[str], change: str) -> bool:
+    return any(fnmatchcase(change, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from a receiver: a status, or why there is none."""
+
+    status: int | None
+    detail: str
+    retry_after: timedelta | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        """The receiver says that it will never want webhooks again."""
+        return self.status == 410
+
+
+def next_try(tries: int, answer: Answer, now: datetime, randomness: random.Random) -> datetime | None:
+    """When to try again after the `tries`-th try has failed; None when enough is enough."""
+    if answer.gone or tries > len(RETRY_AFTER):
+        return None
+    wait = RETRY_AFTER[tries - 1] * (1 + randomness.uniform(0, JITTER))
+    return now + max(wait, answer.retry_after or timedelta())
+
+
+def read_retry_after(header: str | None) -> timedelta | None:
+    """Seconds only; a date is passed over, and nobody can put a webhook off for more than a day."""
+    if header is None or not header.isascii() or not header.isdigit():
+        return None
+    return min(timedelta(seconds=int(header[:9])), timedelta(days=1))

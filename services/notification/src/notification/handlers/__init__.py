@@ -1,0 +1,1 @@
+"""What notification does: tell projects and watchers what happened."""

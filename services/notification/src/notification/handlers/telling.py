@@ -1,0 +1,91 @@
+"""From an event to everybody who wants to know of it.
+
+A delivery from the bus only writes down what is to be told; the telling happens beside it.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from contracts.errors import RetryableError
+from contracts.events import CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_entry
+from contracts.ports import Clock, Publisher
+from contracts.topics import App
+
+from notification.domain import (
+    DeliveryState,
+    Happening,
+    happening_of_change,
+    happening_of_rejection,
+    wants,
+)
+from notification.ports import Deliveries, Delivery, Endpoints, Feed
+
+log = structlog.get_logger(__name__)
+
+PRUNE_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Telling:
+    endpoints: Endpoints
+    deliveries: Deliveries
+    feed: Feed
+    publisher: Publisher
+    clock: Clock
+    delivering_wanted: asyncio.Event
+    feed_kept: timedelta
+    _entries: "asyncio.Queue[FeedEntry]" = field(default_factory=asyncio.Queue)
+
+    async def on_task_changed(self, changed: TaskChanged, envelope: CloudEvent) -> None:
+        await self._note(happening_of_change(changed, envelope.id, envelope.type))
+
+    async def on_task_rejected(self, rejected: TaskRejected, envelope: CloudEvent) -> None:
+        await self._note(happening_of_rejection(rejected, envelope.id, envelope.time or self.clock.now()))
+
+    async def keep_broadcasting(self) -> None:
+        """Runs for as long as the service does: tells every replica's watchers what is in the feed."""
+        while True:
+            entry = await self._entries.get()
+            try:
+                await self.publisher.publish(feed_entry(entry, App.NOTIFICATION, self.clock.now()))
+            except RetryableError as error:
+                log.warning("live watchers miss an entry until they resume", reason=error.detail)
+
+    async def prune(self, now: datetime) -> datetime:
+        """Forgets what is too old to resume from; says when to do so again."""
+        await self.feed.prune(now - self.feed_kept)
+        return now + PRUNE_EVERY
+
+    async def _note(self, happening: Happening) -> None:
+        for endpoint in await self.endpoints.of_project(happening.project_id):
+            if endpoint.enabled and wants(endpoint.events, happening.type):
+                await self.deliveries.add(self._delivery(happening, endpoint.id))
+                self.delivering_wanted.set()
+        position = await self.feed.add(happening)
+        if position is not None:
+            self._entries.put_nowait(
+                FeedEntry(
+                    position=position,
+                    project_id=happening.project_id,
+                    task_id=happening.task_id,
+                    type=happening.type,
+                    data=happening.data,
+                )
+            )
+
+    def _delivery(self, happening: Happening, endpoint_id: str) -> Delivery:
+        now = self.clock.now()
+        body = {"type": happening.type, "timestamp": happening.at.isoformat(), "data": happening.data}
+        return Delivery(
+            webhook_id=happening.webhook_id,
+            endpoint_id=endpoint_id,
+            type=happening.type,
+            body=json.dumps(body, separators=(",", ":")),
+            state=DeliveryState.WAITING,
+            tries=0,
+            due=now,
+            created_at=now,
+        )

@@ -1,0 +1,100 @@
+"""What notification's handlers need of their private tables, of the network and of live watchers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from notification.domain import Answer, DeliveryState, Happening
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a project wants to be told. `secret` is encrypted."""
+
+    id: str
+    project_id: str
+    url: str
+    events: tuple[str, ...]
+    secret: bytes
+    enabled: bool
+    created_at: datetime
+    disabled_because: str | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message to one endpoint, with how it went so far."""
+
+    webhook_id: str
+    endpoint_id: str
+    type: str
+    body: str
+    state: DeliveryState
+    tries: int
+    due: datetime
+    created_at: datetime
+    last_status: int | None = None
+    last_detail: str | None = None
+
+
+class Endpoints(Protocol):
+    async def add(self, endpoint: Endpoint) -> None: ...
+
+    async def get(self, endpoint_id: str) -> Endpoint | None: ...
+
+    async def of_project(self, project_id: str) -> Sequence[Endpoint]: ...
+
+    async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None: ...
+
+    async def remove(self, endpoint_id: str) -> None:
+        """With everything that waits to be delivered to it."""
+
+
+class Deliveries(Protocol):
+    async def add(self, delivery: Delivery) -> None:
+        """Keeps it once, by webhook and endpoint."""
+
+    async def take(
+        self, now: datetime, until: datetime, per_endpoint: int, limit: int, except_endpoints: Sequence[str]
+    ) -> Sequence[Delivery]:
+        """What is due at enabled endpoints, put off to `until` so that nobody else takes it meanwhile."""
+
+    async def settle(self, delivery: Delivery) -> None:
+        """Keeps how the try went."""
+
+    async def of_endpoint(self, endpoint_id: str, limit: int) -> Sequence[Delivery]:
+        """The newest first."""
+
+    async def next_due(self) -> datetime | None: ...
+
+
+class Feed(Protocol):
+    """What happened, in one order, for as long as live watchers may want to resume from it."""
+
+    async def add(self, happening: Happening) -> int | None:
+        """Its position, or None when it is there already."""
+
+    async def after(
+        self, position: int, project_id: str, task_id: str | None, limit: int
+    ) -> Sequence[tuple[int, Happening]]: ...
+
+    async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None: ...
+
+    async def prune(self, before: datetime) -> None: ...
+
+
+class Sender(Protocol):
+    async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Posts once and never raises for what a receiver does."""
+
+    async def check(self, url: str) -> None:
+        """Raises `InvalidRequest` for an address that webhooks may not go to."""
+
+
+class Vault(Protocol):
+    """Secrets at rest."""
+
+    def lock(self, secret: str) -> bytes: ...
+
+    def unlock(self, locked: bytes) -> str: ...

@@ -1,0 +1,90 @@
+"""The live feed: Server-Sent Events and WebSocket, by task or for the whole project."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from chassis.auth import ApiKeys, ProjectOf
+from contracts.errors import InvalidRequest, NotFound, Unauthenticated
+from contracts.views import API
+from fastapi import APIRouter, Depends, Header, Path, WebSocket, WebSocketDisconnect
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from notification.handlers.watching import Item, Watching
+
+PING_SECONDS = 15
+UNAUTHENTICATED, NOT_FOUND, TRY_AGAIN = 4401, 4404, 1013
+
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]
+
+
+def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> APIRouter:
+    router = APIRouter(prefix=f"{API}/live", tags=["live"])
+    Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
+
+    @router.get("/tasks/{task_id}", summary="A task's life as Server-Sent Events", response_class=EventSourceResponse)
+    async def task_events(task_id: str, own: Project, last_event_id: LastEventId = None) -> EventSourceResponse:
+        await watching.check(own, task_id)
+        return _stream(watching.watch(own, task_id, _position(last_event_id)))
+
+    @router.get(
+        "/projects/{project_id}", summary="A project's life as Server-Sent Events", response_class=EventSourceResponse
+    )
+    async def project_events(
+        project_id: Annotated[str, Path()], own: Project, last_event_id: LastEventId = None
+    ) -> EventSourceResponse:
+        if project_id != own:
+            raise NotFound(f"no project {project_id}")
+        return _stream(watching.watch(own, None, _position(last_event_id)))
+
+    @router.websocket("/ws")
+    async def web_socket(socket: WebSocket, task_id: str | None = None, last_event_id: str | None = None) -> None:
+        """The same by WebSocket: the key in the `X-API-Key` header, one JSON object a message."""
+        await socket.accept()
+        try:
+            own = await keys.project_of(socket.headers.get("x-api-key"))
+            await watching.check(own, task_id)
+            after = _position(last_event_id)
+        except Unauthenticated as error:
+            await socket.close(UNAUTHENTICATED, error.detail)
+        except (NotFound, InvalidRequest) as error:
+            await socket.close(NOT_FOUND, error.detail)
+        else:
+            await _talk(socket, watching.watch(own, task_id, after))
+
+    return router
+
+
+def _position(last_event_id: str | None) -> int | None:
+    if not last_event_id:
+        return None
+    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 18):
+        raise InvalidRequest("Last-Event-ID must be an id that this feed has given out")
+    return int(last_event_id)
+
+
+def _stream(items: AsyncIterator[Item]) -> EventSourceResponse:
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        async for item in items:
+            position = str(item.position) if item.position is not None else None
+            yield ServerSentEvent(json.dumps(item.data), event=item.type, id=position)
+
+    return EventSourceResponse(events(), ping=PING_SECONDS)
+
+
+async def _talk(socket: WebSocket, items: AsyncIterator[Item]) -> None:
+    """Sends until the client goes or falls behind. What the client says is read and not heeded."""
+    sending = asyncio.create_task(_send_all(socket, items))
+    try:
+        while True:
+            await socket.receive_text()
+    except (WebSocketDisconnect, RuntimeError):
+        sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _send_all(socket: WebSocket, items: AsyncIterator[Item]) -> None:
+    async for item in items:
+        await socket.send_json({"id": item.position, "type": item.type, "data": item.data})
+    await socket.close(TRY_AGAIN, "fallen behind; come back with last_event_id")

@@ -1,0 +1,19 @@
+"""Settings of the notification service."""
+
+from datetime import timedelta
+
+from chassis.settings import CommaSeparated, ProcessSettings
+from pydantic import Field, SecretStr
+
+
+class NotificationSettings(ProcessSettings):
+    notification_database: str = "sqlite+aiosqlite:///data/notification.db"
+    """SQLAlchemy URL of the private tables."""
+    webhook_encryption_keys: SecretStr = Field(min_length=44)
+    """Fernet keys for webhook secrets at rest, comma separated; the first encrypts, all decrypt."""
+    webhook_private_hosts: CommaSeparated = ()
+    """Networks such as `127.0.0.0/8` that webhooks may go to although they are not public."""
+    webhook_timeout: timedelta = timedelta(seconds=15)
+    webhooks_at_once: int = 50
+    feed_kept: timedelta = timedelta(hours=24)
+    """How far back a live watcher can resume."""

@@ -1,0 +1,1 @@
+"""The media libraries and storage's private table."""

@@ -1,0 +1,169 @@
+"""Looking into media files with Pillow and PyAV, which wraps ffmpeg's libraries.
+
+Files are hostile until proven otherwise. What a file is gets decided by its first bytes, and only
+the one reader for that type is then tried: left to guess, ffmpeg would also take a playlist for a
+video and open whatever it names.
+"""
+
+import asyncio
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import av
+import filetype
+import numpy as np
+from contracts.errors import UnsupportedMedia
+from contracts.media import Medium
+from PIL import Image, ImageDraw
+
+from storage.domain import Probe, canonical, medium_of
+
+THUMBNAIL = (320, 320)
+WAVEFORM = (320, 120)
+MOST_PIXELS = 64_000_000
+LONGEST_SECONDS = 60 * 60
+HEAD = 262
+
+READERS: Mapping[str, str] = MappingProxyType(
+    {
+        "image/png": "PNG",
+        "image/jpeg": "JPEG",
+        "image/webp": "WEBP",
+        "video/mp4": "mp4",
+        "video/webm": "webm",
+        "audio/wav": "wav",
+        "audio/flac": "flac",
+        "audio/mpeg": "mp3",
+        "audio/ogg": "ogg",
+    }
+)
+
+UNREADABLE = (OSError, ValueError, SyntaxError, StopIteration, IndexError, av.FFmpegError, Image.DecompressionBombError)
+
+Result = TypeVar("Result")
+
+
+class PillowAndPyAV:
+    async def probe(self, path: Path) -> Probe:
+        return await asyncio.to_thread(_readable, lambda: _probe(path))
+
+    async def thumbnail(self, path: Path, probe: Probe) -> bytes:
+        return await asyncio.to_thread(_readable, lambda: _thumbnail(path, probe))
+
+
+def _readable(look: Callable[[], Result]) -> Result:
+    try:
+        return look()
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        av.FFmpegError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise UnsupportedMedia(f"the file cannot be read: {error}") from error
+
+
+def _probe(path: Path) -> Probe:
+    with path.open("rb") as file:
+        guessed = filetype.guess(file.read(HEAD))
+    content_type = canonical(guessed.mime) if guessed else ""
+    match medium_of(content_type):
+        case Medium.IMAGE:
+            return _probe_image(path, content_type)
+        case Medium.VIDEO:
+            return _probe_video(path, content_type)
+        case Medium.AUDIO:
+            return _probe_audio(path, content_type)
+
+
+def _probe_image(path: Path, content_type: str) -> Probe:
+    with Image.open(path, formats=[READERS[content_type]]) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise UnsupportedMedia(f"{image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are taken")
+        image.load()
+        return Probe(content_type, width=image.width, height=image.height)
+
+
+def _probe_video(path: Path, content_type: str) -> Probe:
+    with av.open(path, format=READERS[content_type]) as container:
+        if not container.streams.video:
+            raise UnsupportedMedia("the file holds no picture track")
+        stream = container.streams.video[0]
+        if stream.width * stream.height > MOST_PIXELS:
+            raise UnsupportedMedia(f"{stream.width} x {stream.height} pixels; at most {MOST_PIXELS:,} are taken")
+        next(container.decode(stream))
+        rate = stream.average_rate
+        sound = container.streams.audio[0] if container.streams.audio else None
+        return Probe(
+            content_type,
+            width=stream.width,
+            height=stream.height,
+            duration_seconds=_duration(container),
+            frame_rate=float(rate) if rate else None,
+            sample_rate=sound.rate if sound else None,
+            channels=sound.channels if sound else None,
+        )
+
+
+def _probe_audio(path: Path, content_type: str) -> Probe:
+    with av.open(path, format=READERS[content_type]) as container:
+        if not container.streams.audio:
+            raise UnsupportedMedia("the file holds no sound track")
+        stream = container.streams.audio[0]
+        next(container.decode(stream))
+        return Probe(
+            content_type, duration_seconds=_duration(container), sample_rate=stream.rate, channels=stream.channels
+        )
+
+
+def _duration(container: Any) -> float | None:
+    if container.duration is None:
+        return None
+    seconds = float(container.duration / av.time_base)
+    if seconds > LONGEST_SECONDS:
+        raise UnsupportedMedia(f"{seconds:.0f} seconds long; at most {LONGEST_SECONDS} are taken")
+    return seconds
+
+
+def _thumbnail(path: Path, probe: Probe) -> bytes:
+    match medium_of(probe.content_type):
+        case Medium.IMAGE:
+            with Image.open(path, formats=[READERS[probe.content_type]]) as image:
+                return _small_webp(image.convert("RGB"))
+        case Medium.VIDEO:
+            with av.open(path, format=READERS[probe.content_type]) as container:
+                return _small_webp(next(container.decode(video=0)).to_image())
+        case Medium.AUDIO:
+            return _small_webp(_waveform(path, probe))
+
+
+def _small_webp(image: Image.Image) -> bytes:
+    image.thumbnail(THUMBNAIL)
+    written = io.BytesIO()
+    image.save(written, format="WEBP", quality=80)
+    return written.getvalue()
+
+
+def _waveform(path: Path, probe: Probe) -> Image.Image:
+    """The loudest sample of each column, drawn from the middle up and down."""
+    width, height = WAVEFORM
+    with av.open(path, format=READERS[probe.content_type]) as container:
+        mono = av.AudioResampler(format="flt", layout="mono", rate=8000)
+        parts = [
+            resampled.to_ndarray().ravel() for frame in container.decode(audio=0) for resampled in mono.resample(frame)
+        ]
+    samples = np.concatenate(parts) if parts else np.zeros(width)
+    peaks = [float(np.abs(part).max(initial=0.0)) for part in np.array_split(samples, width)]
+    loudest = max(*peaks, 1e-6)
+    image = Image.new("RGB", (width, height), "#10151c")
+    draw = ImageDraw.Draw(image)
+    for x, peak in enumerate(peaks):
+        reach = max(1, round(peak / loudest * (height / 2 - 4)))
+        draw.line([(x, height // 2 - reach), (x, height // 2 + reach)], fill="#5ec8c0")
+    return image

@@ -1,0 +1,87 @@
+"""The composition root of storage."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from chassis.alarm import Alarm
+from chassis.auth import ApiKeys, project_by_header, project_by_header_or_query
+from chassis.background import background
+from chassis.database import Database
+from chassis.deliveries import Subscription
+from chassis.outside import Outside
+from chassis.service import Service
+from contracts.events import TaskChanged
+from contracts.records import TaskRecords, api_key_records, media_records
+from contracts.tasks import Backoff
+from contracts.topics import TASK_EVENTS, App
+from contracts.views import API
+
+from storage.adapters.ingests import SqlIngests, Table
+from storage.adapters.media_tools import PillowAndPyAV
+from storage.handlers.ingesting import Ingesting
+from storage.handlers.serving import Serving
+from storage.handlers.sweeping import Sweeping
+from storage.handlers.uploading import Uploading
+from storage.routes import media_routes
+from storage.settings import StorageSettings
+
+FORM_AROUND_A_FILE = 64 * 1024
+
+
+def create(settings: StorageSettings, outside: Outside) -> Service:
+    clock, objects, tools = outside.clock, outside.objects, PillowAndPyAV()
+    database = Database(settings.storage_database, Table.metadata)
+    tasks, media = TaskRecords(outside.state, clock), media_records(outside.state)
+    keys = ApiKeys(api_key_records(outside.state), clock)
+    ingest_alarm = Alarm(outside.jobs, clock, f"storage-ingest-{settings.replica}")
+    sweep_alarm = Alarm(outside.jobs, clock, f"storage-sweep-{settings.replica}")
+    ingesting = Ingesting(
+        tasks=tasks,
+        media=media,
+        ingests=SqlIngests(database),
+        objects=objects,
+        tools=tools,
+        publisher=outside.publisher,
+        clock=clock,
+        wake_at=ingest_alarm.at,
+        wanted=asyncio.Event(),
+        scratch=settings.storage_scratch,
+        at_once=settings.storage_at_once,
+        backoff=Backoff(),
+        randomness=random.Random(),
+    )
+    sweeping = Sweeping(tasks, objects, settings.storage_keep_staging)
+    uploading = Uploading(media, objects, tools, clock, lambda: str(uuid.uuid4()), settings.storage_largest_upload)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        settings.storage_scratch.mkdir(parents=True, exist_ok=True)
+        work = (ingest_alarm.keep_set(), sweep_alarm.keep_set(), ingesting.keep_ingesting())
+        async with database.opened(), background(*work):
+            ingest_alarm.at(clock.now())
+            sweep_alarm.at(clock.now() + settings.storage_keep_staging)
+            yield
+
+    return Service(
+        name=App.STORAGE,
+        routers=(
+            media_routes(
+                uploading,
+                Serving(media, objects),
+                project_by_header(keys),
+                project_by_header_or_query(keys),
+                settings.storage_scratch,
+            ),
+        ),
+        subscriptions=(Subscription(TASK_EVENTS, {TaskChanged: ingesting.on_task_changed}),),
+        jobs={
+            "storage-ingest-": partial(ingest_alarm.ring, ingesting.take_due),
+            "storage-sweep-": partial(sweep_alarm.ring, sweeping.sweep),
+        },
+        running=running,
+        large_bodies={f"{API}/media": settings.storage_largest_upload + FORM_AROUND_A_FILE},
+    )

@@ -1,0 +1,1 @@
+"""What storage does: take in results and uploads, and give files out."""

@@ -1,0 +1,158 @@
+"""Results on their way from staging into their project.
+
+Every step can be repeated: the media id and all keys follow from the task and the attempt, and the
+record accepts the end of an attempt once. A crash anywhere leaves a row that is taken up again.
+"""
+
+import asyncio
+import hashlib
+import json
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from chassis.background import keep_doing
+from contracts.errors import (
+    AlreadyExists,
+    IllegalTransition,
+    NotFound,
+    Problem,
+    RetryableError,
+    StaleAttempt,
+    UnsupportedMedia,
+)
+from contracts.events import CloudEvent, TaskChanged, task_changed
+from contracts.media import MediaResult, ProducedMedia
+from contracts.ports import Clock, ObjectStore, Publisher
+from contracts.records import Records, TaskRecords
+from contracts.tasks import Backoff, Cancel, Complete, Move, Task, after_failure
+from contracts.topics import App
+
+from storage.domain import Checked, check_claim, needs_storing, result_of, unreadable
+from storage.ports import Ingest, Ingests, MediaTools
+
+log = structlog.get_logger(__name__)
+
+TAKEN_FOR = timedelta(minutes=4)
+"""How long a taken ingest is left alone; shorter than the watchdog's patience with storage."""
+OVER = (StaleAttempt, IllegalTransition, NotFound)
+
+
+@dataclass(frozen=True)
+class Ingesting:
+    tasks: TaskRecords
+    media: Records[MediaResult]
+    ingests: Ingests
+    objects: ObjectStore
+    tools: MediaTools
+    publisher: Publisher
+    clock: Clock
+    wake_at: Callable[[datetime], None]
+    wanted: asyncio.Event
+    scratch: Path
+    at_once: int
+    backoff: Backoff
+    randomness: random.Random
+
+    async def on_task_changed(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
+        """Notes a produced result. The work itself is done beside the delivery."""
+        task = changed.task
+        if needs_storing(task, task.attempt):
+            await self.ingests.add(task.id, task.attempt, self.clock.now())
+            self.wanted.set()
+
+    async def take_due(self, _now: datetime) -> datetime | None:
+        """The alarm's answer: something put off is due."""
+        self.wanted.set()
+        return await self.ingests.next_due()
+
+    async def keep_ingesting(self) -> None:
+        """Runs for as long as the service does."""
+        await keep_doing(self.wanted, self._take, self._ingest_or_put_off, self.at_once)
+
+    async def _take(self) -> Sequence[Ingest]:
+        now = self.clock.now()
+        return await self.ingests.take(now, now + TAKEN_FOR, limit=self.at_once)
+
+    async def _ingest_or_put_off(self, ingest: Ingest) -> None:
+        try:
+            await self._ingest(ingest)
+            await self.ingests.remove(ingest)
+        except RetryableError as error:
+            await self._put_off(ingest, error.detail)
+        except Exception as error:
+            log.exception("storing met a bug", task_id=ingest.task_id)
+            await self._put_off(ingest, repr(error))
+
+    async def _put_off(self, ingest: Ingest, reason: str) -> None:
+        due = self.clock.now() + self.backoff.wait(ingest.tries + 1, self.randomness)
+        log.warning("storing is put off", task_id=ingest.task_id, reason=reason, until=due.isoformat())
+        with suppress(RetryableError):  # then it is due again when the time it was taken for is over
+            await self.ingests.again(ingest, due)
+        self.wake_at(due)
+
+    async def _ingest(self, ingest: Ingest) -> None:
+        task = await self.tasks.get(ingest.task_id)
+        if task is None or task.attempt != ingest.attempt:
+            return
+        if task.produced is not None and needs_storing(task, ingest.attempt):
+            try:
+                task = await self._end(task, task.produced)
+            except OVER as error:
+                log.info("somebody else has moved the task on", task_id=task.id, reason=error.detail)
+                return
+            log.info("the task has left storage", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
+        # An earlier try may have saved the end and died before it could say so.
+        await self.publisher.publish(task_changed(task, App.STORAGE))
+        if task.produced is not None:
+            await self.objects.delete(task.produced.key)
+
+    async def _end(self, task: Task, claim: ProducedMedia) -> Task:
+        """The task after its result was stored, or was found to be unusable, or no longer wanted."""
+        if task.cancel_requested:
+            return await self.tasks.change(task.id, lambda _found: Cancel(task.attempt))
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            path = Path(folder) / "file"
+            try:
+                checked = await self._check(claim, path)
+            except (UnsupportedMedia, NotFound) as error:
+                return await self._fail(task, unreadable(error.detail))
+            if (problem := check_claim(claim, checked)) is not None:
+                return await self._fail(task, problem)
+            result = result_of(task, checked, self.clock.now())
+            await self._promote(claim, result, path, checked)
+        return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result))
+
+    async def _check(self, claim: ProducedMedia, path: Path) -> Checked:
+        digest, size = hashlib.sha256(), 0
+        with path.open("wb") as file:
+            async for chunk in self.objects.read(claim.key):
+                digest.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+        return Checked(await self.tools.probe(path), size, digest.hexdigest())
+
+    async def _promote(self, claim: ProducedMedia, result: MediaResult, path: Path, checked: Checked) -> None:
+        await self.objects.copy(claim.key, result.key)
+        if result.thumbnail_key:
+            await self.objects.put(result.thumbnail_key, await self.tools.thumbnail(path, checked.probe))
+        if result.manifest_key:
+            manifest = {"media": result.model_dump(mode="json"), "provenance": claim.provenance.model_dump(mode="json")}
+            await self.objects.put(result.manifest_key, json.dumps(manifest, indent=2).encode())
+        try:
+            await self.media.create(result.id, result)
+        except AlreadyExists:
+            log.info("the media record exists from an earlier try", media_id=result.id)
+
+    async def _fail(self, task: Task, problem: Problem) -> Task:
+        log.warning("a produced file cannot be stored", task_id=task.id, reason=problem.detail)
+
+        def decide(found: Task) -> Move:
+            return after_failure(found, problem, self.clock.now(), self.backoff, self.randomness)
+
+        return await self.tasks.change(task.id, decide)

@@ -1,0 +1,84 @@
+"""HTTP and topics to handlers. Decides nothing."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+from chassis.auth import ProjectOf
+from contracts.errors import RangeNotSatisfiable
+from contracts.views import API, MediaView
+from fastapi import APIRouter, Depends, Request, Response, UploadFile
+from fastapi.responses import StreamingResponse
+
+from storage.domain import read_range
+from storage.handlers.serving import Part, Served, Serving
+from storage.handlers.uploading import Uploading
+
+CHUNK = 1024 * 1024
+# Content of others, served from our origin: shown as what it is said to be, and never run.
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Accept-Ranges": "bytes",
+}
+
+
+def media_routes(
+    uploading: Uploading, serving: Serving, project_of: ProjectOf, project_of_browser: ProjectOf, scratch: Path
+) -> APIRouter:
+    router = APIRouter(prefix=f"{API}/media", tags=["media"])
+    Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
+    BrowserProject = Annotated[str, Depends(project_of_browser)]  # noqa: N806
+
+    @router.post("", status_code=201, summary="Upload a picture, clip or sound as input for tasks")
+    async def upload(file: UploadFile, project_id: Project) -> MediaView:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            path = Path(folder) / "file"
+            return MediaView.of(await uploading.take(project_id, file.content_type or "", _chunks(file), path))
+
+    @router.get("/{media_id}/details", summary="What is known of a file")
+    async def details(media_id: str, project_id: Project) -> MediaView:
+        return MediaView.of(await serving.look(media_id, project_id))
+
+    @router.api_route("/{media_id}", methods=["GET", "HEAD"], summary="The file itself, whole or in ranges")
+    async def original(media_id: str, project_id: BrowserProject, request: Request) -> Response:
+        return _serve(serving, await serving.find(media_id, project_id, Part.ORIGINAL), request)
+
+    @router.get("/{media_id}/thumbnail", summary="A small picture of it")
+    async def thumbnail(media_id: str, project_id: BrowserProject, request: Request) -> Response:
+        return _serve(serving, await serving.find(media_id, project_id, Part.THUMBNAIL), request)
+
+    @router.get("/{media_id}/manifest", summary="How it was made: model, parameters, seed, versions")
+    async def manifest(media_id: str, project_id: BrowserProject, request: Request) -> Response:
+        return _serve(serving, await serving.find(media_id, project_id, Part.MANIFEST), request)
+
+    return router
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(CHUNK):
+        yield chunk
+
+
+def _serve(serving: Serving, served: Served, request: Request) -> Response:
+    headers = {**SAFE, "ETag": served.etag}
+    if served.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    wanted = request.headers.get("range")
+    if request.headers.get("if-range") not in (None, served.etag):
+        wanted = None
+    try:
+        span = read_range(wanted, served.size)
+    except RangeNotSatisfiable:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{served.size}"})
+    start, end = (span.start, span.end) if span else (0, served.size)
+    headers["Content-Length"] = str(end - start)
+    if span:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{served.size}"
+    status = 206 if span else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=served.content_type)
+    return StreamingResponse(serving.read(served, span), status, headers, served.content_type)

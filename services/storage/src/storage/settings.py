@@ -1,0 +1,19 @@
+"""Settings of the storage service."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from chassis.settings import ProcessSettings
+
+
+class StorageSettings(ProcessSettings):
+    storage_database: str = "sqlite+aiosqlite:///data/storage.db"
+    """SQLAlchemy URL of the private tables."""
+    storage_scratch: Path = Path("data/storage-scratch")
+    """Where a file lies while it is checked."""
+    storage_largest_upload: int = 200 * 1024 * 1024
+    """Bytes."""
+    storage_at_once: int = 4
+    """How many results are checked and stored at the same time."""
+    storage_keep_staging: timedelta = timedelta(hours=1)
+    """How long a file may lie in staging before the sweep asks whether anybody still needs it."""
