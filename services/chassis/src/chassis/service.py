@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware
+from contracts.asyncapi import describe
 from contracts.ports import Clock, Publisher
 from contracts.topics import DEAD_LETTERS, Component, Topic
 from dapr.ext.fastapi import DaprApp
@@ -86,7 +87,7 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
     app.include_router(health_routes(checks))
     _add_middleware(app, services, around)
-    _describe(app, services)
+    _describe(app, services, topics)
     return app
 
 
@@ -157,8 +158,8 @@ def _plain_id(presented: str) -> bool:
     return 0 < len(presented) <= 128 and presented.isascii() and presented.isprintable()
 
 
-def _describe(app: FastAPI, services: Sequence[Service]) -> None:
-    """Adds the schemas that routes describe by reference to the OpenAPI description."""
+def _describe(app: FastAPI, services: Sequence[Service], topics: Sequence[Topic]) -> None:
+    """OpenAPI, with the schemas that routes name by reference, and AsyncAPI beside it."""
     extra = {name: schema for service in services for name, schema in service.schemas.items()}
 
     def openapi() -> dict[str, Any]:
@@ -171,4 +172,9 @@ def _describe(app: FastAPI, services: Sequence[Service]) -> None:
             app.openapi_schema = described
         return app.openapi_schema
 
+    async def asyncapi() -> JSONResponse:
+        return JSONResponse(asyncapi_description)
+
+    asyncapi_description = describe(app.version, topics)
+    app.add_api_route("/asyncapi.json", asyncapi, include_in_schema=False)
     app.openapi = openapi  # type: ignore[method-assign]

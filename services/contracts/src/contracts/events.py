@@ -160,6 +160,8 @@ class CancelRequested(Event):
 
 
 class WorkerHeartbeat(Event):
+    """A worker lives; naming a run in it renews the run's lease."""
+
     types = ("worker.heartbeat.v1",)
     topics = (WORKER_HEARTBEATS,)
 

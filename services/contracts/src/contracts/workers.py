@@ -20,6 +20,9 @@ class WorkerState(StrEnum):
     """The engine died and is being replaced."""
 
 
+TAKES_WORK = frozenset({WorkerState.READY, WorkerState.BUSY})
+
+
 class Device(BaseModel):
     """The device a worker renders on. A CPU has no VRAM and says so with zeros."""
 

@@ -1,5 +1,6 @@
 """All services in one application, beside one daprd. Composition only."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from storage.settings import StorageSettings
 from submission.settings import SubmissionSettings
 
 from embedded.credentials import Credentials
+from embedded.settings import EmbeddedSettings
 
 REPLICA = "embedded"
 
 
-def create(data: Path, credentials: Credentials, sidecar_settings: SidecarSettings) -> FastAPI:
-    sidecar = Sidecar(sidecar_settings)
-    process = ProcessSettings(media_url=f"file://{(data / 'media').resolve()}", replica=REPLICA)
+def create(settings: EmbeddedSettings, credentials: Credentials, sidecar_settings: SidecarSettings) -> FastAPI:
+    sidecar, data = Sidecar(sidecar_settings), settings.data
+    media_url = f"file://{(data / 'media').resolve()}"
+    process = ProcessSettings(media_url=media_url, replica=REPLICA, models=settings.models)
     outside = through_dapr(sidecar, process)
     around = Surroundings(
         publisher=outside.publisher,
@@ -37,7 +40,7 @@ def create(data: Path, credentials: Credentials, sidecar_settings: SidecarSettin
         cors_origins=process.cors_origins,
         connected=sidecar.connected,
     )
-    return build_app(services(data, credentials, process.media_url, outside), around)
+    return build_app(services(data, credentials, media_url, outside), around)
 
 
 def services(data: Path, credentials: Credentials, media_url: str, outside: Outside) -> list[Service]:
@@ -58,6 +61,8 @@ def services(data: Path, credentials: Credentials, media_url: str, outside: Outs
                 worker_medium=medium,
                 worker_models_folder=data / "models",
                 worker_scratch=data / "scratch" / medium.value,
+                # Engines that together have more threads than there are cores slow each other down tenfold.
+                worker_threads=max(1, (os.cpu_count() or 1) // len(Medium)),
             ),
             outside,
         )

@@ -2,16 +2,17 @@
 
 import asyncio
 import fcntl
-import json
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import uvicorn
 from chassis.settings import SidecarSettings
 
+from embedded.address import Address, forget_address, read_address, write_address
 from embedded.app import create
 from embedded.credentials import Credentials, load_or_create
 from embedded.processes import DaprPorts, daprd, scheduler
@@ -25,25 +26,10 @@ class AlreadyRunning(Exception):
     """Another process serves from the same data folder; the text says where."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a running platform is reached."""
-
-    api: str
-    dapr: str
-    """Base address of the sidecar's HTTP API."""
-
-
-def read_address(data: Path) -> Address | None:
-    """Where the platform of this data folder runs, if it does."""
-    try:
-        return Address(**json.loads((data / "address.json").read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-
-
 def run(settings: EmbeddedSettings) -> None:
     """Runs until it is told to stop. Raises `AlreadyRunning`, `ProcessFailed` and `CatalogError`."""
+    # uvicorn repeats the signal that stopped it; as an exception it lets everything below be put away.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     (settings.data / "logs").mkdir(parents=True, exist_ok=True)
     with _only_one(settings.data):
         credentials = load_or_create(settings.data)
@@ -56,7 +42,7 @@ def run(settings: EmbeddedSettings) -> None:
                 dapr_api_token=credentials.dapr_api_token,
                 app_api_token=credentials.app_api_token,
             )
-            app = create(settings.data, credentials, sidecar)
+            app = create(settings, credentials, sidecar)
             config = uvicorn.Config(
                 app,
                 host=settings.host,
@@ -86,9 +72,7 @@ async def _announce(address: Address, data: Path) -> None:
                 if (await http.get("/readyz")).is_success:
                     break
             await asyncio.sleep(0.05)
-    partial = data / "address.json.part"
-    partial.write_text(json.dumps({"api": address.api, "dapr": address.dapr}))
-    partial.rename(data / "address.json")
+    write_address(data, address)
 
 
 @contextmanager
@@ -99,11 +83,11 @@ def _only_one(data: Path) -> Iterator[None]:
         except BlockingIOError:
             at = read_address(data)
             raise AlreadyRunning(f"a platform runs on {data} already{f', at {at.api}' if at else ''}") from None
-        (data / "address.json").unlink(missing_ok=True)
+        forget_address(data)
         try:
             yield
         finally:
-            (data / "address.json").unlink(missing_ok=True)
+            forget_address(data)
 
 
 @contextmanager
@@ -121,10 +105,3 @@ def _dapr(settings: EmbeddedSettings, ports: DaprPorts, credentials: Credentials
         daprd(binaries / "daprd", APP_ID, settings.components, ports, environment, logs / "daprd.log"),
     ):
         yield
-
-
-def is_alive(address: Address) -> bool:
-    try:
-        return httpx.get(f"{address.api}/healthz", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from chassis.settings import CommaSeparated
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,3 +21,5 @@ class EmbeddedSettings(BaseSettings):
     port: int = 0
     """0 takes a free one."""
     log_level: str = "INFO"
+    models: CommaSeparated = ("tiny-*",)
+    """What is offered: on a laptop, what any CPU can run."""

@@ -43,7 +43,8 @@ def media_routes(
     async def details(media_id: str, project_id: Project) -> MediaView:
         return MediaView.of(await serving.look(media_id, project_id))
 
-    @router.api_route("/{media_id}", methods=["GET", "HEAD"], summary="The file itself, whole or in ranges")
+    @router.head("/{media_id}", include_in_schema=False)
+    @router.get("/{media_id}", summary="The file itself, whole or in ranges")
     async def original(media_id: str, project_id: BrowserProject, request: Request) -> Response:
         return _serve(serving, await serving.find(media_id, project_id, Part.ORIGINAL), request)
 

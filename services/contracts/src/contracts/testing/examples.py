@@ -5,6 +5,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.errors import Problem
+from contracts.events import (
+    Assignment,
+    CancelRequested,
+    CloudEvent,
+    FeedEntry,
+    Message,
+    TaskProgressed,
+    TaskRejected,
+    assignment,
+    cancel_requested,
+    dead_letter,
+    feed_entry,
+    task_changed,
+    task_progressed,
+    task_rejected,
+    worker_heartbeat,
+)
 from contracts.identifiers import media_id_for, task_id_for
 from contracts.media import MediaResult, Medium, ProducedMedia, Provenance
 from contracts.tasks import (
@@ -16,13 +33,15 @@ from contracts.tasks import (
     Fail,
     Move,
     Phase,
+    ProcessingProgress,
     Produce,
     RetryLater,
+    TakeBack,
     Task,
     apply,
 )
-from contracts.topics import media_prefix, staging_key
-from contracts.workers import Device, WorkerState, WorkerStatus
+from contracts.topics import TASK_REQUESTS, media_prefix, staging_key
+from contracts.workers import Device, Run, WorkerState, WorkerStatus
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SHA256 = "0" * 63 + "1"
@@ -102,6 +121,38 @@ def media_result(task: Task, attempt: int = 1, **changes: Any) -> MediaResult:
         "created_at": NOON,
     }
     return MediaResult.model_validate(fields | changes)
+
+
+def an_event_of_each() -> list[Message]:
+    """One message of every event class, and of every milestone of a task."""
+    task = a_task()
+    progress = ProcessingProgress(step=3, total=12, fraction=0.25, eta_seconds=4.5)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, progress=progress)
+    requested = CloudEvent(
+        id="media-task-1",
+        source="/payload",
+        type="task.requested.v1",
+        time=NOON,
+        data={"project_id": "p1", "model": "tiny-image", "params": {"prompt": "a red circle"}, "client_ref": "1"},
+    )
+    rejected = TaskRejected(request_id="media-task-1", project_id="p1", client_ref="1", problem=a_problem(False))
+    progressed = TaskProgressed(task_id=task.id, project_id="p1", attempt=1, phase=Phase.GENERATING, progress=progress)
+    entry = FeedEntry(position=7, project_id="p1", task_id=task.id, type="task.done.v1", data={"id": task.id})
+    assigned = Assignment(
+        worker_id="worker-1", medium=Medium.IMAGE, project_id="p1", task_id=task.id, attempt=1, lease_seconds=30
+    )
+    return [
+        Message(TASK_REQUESTS, "p1", requested),
+        *(task_changed(a_task_in(phase), "test") for phase in Phase),
+        task_changed(apply(a_task_in(Phase.ASSIGNED), TakeBack(1), NOON), "test"),
+        task_rejected(rejected, "test", NOON),
+        task_progressed(progressed, "test", NOON),
+        feed_entry(entry, "test", NOON),
+        assignment(assigned, "test", NOON),
+        cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
+        worker_heartbeat(a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",)), "test"),
+        dead_letter("submission", "task-requests", "malformed-event: no data", b"{}", NOON),
+    ]
 
 
 def a_worker(**changes: Any) -> WorkerStatus:

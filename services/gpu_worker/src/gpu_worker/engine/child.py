@@ -6,10 +6,12 @@ the process at once when the supervisor is gone.
 """
 
 import importlib.metadata
+import logging
 import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -52,6 +54,11 @@ class StopRequested(Exception):
 def main(connection: "Connection[bytes, bytes]", options: EngineOptions) -> None:
     """Entry point of the child process; returns never, ends with the supervisor."""
     configure_logs(options.log_level)
+    logging.captureWarnings(True)
+    for library in ("diffusers", "transformers"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    # Its bounds differ from the schedule's by a rounding error, which it mentions at every step.
+    warnings.filterwarnings("ignore", module="torchsde")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = pick_device()

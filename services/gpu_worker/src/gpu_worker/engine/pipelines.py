@@ -50,14 +50,14 @@ class Pipelines:
         self._families.move_to_end(root.key)
         if key not in family.pipelines:
             made_from = getattr(_diffusers(), entry.pipeline).from_pipe
-            family.pipelines[key] = made_from(family.pipelines[root.key], torch_dtype=_dtype(entry))
+            family.pipelines[key] = made_from(family.pipelines[root.key], dtype=_dtype(entry))
             _silence(family.pipelines[key])
         return family.pipelines[key]
 
     def _load(self, root: ModelEntry) -> Family:
         self._make_room(root.needs.vram_mb)
         pipeline = getattr(_diffusers(), root.pipeline).from_pretrained(
-            **self._source(root), torch_dtype=_dtype(root), use_safetensors=True
+            **self._source(root), dtype=_dtype(root), use_safetensors=True
         )
         pipeline.to(self._device)
         _silence(pipeline)

@@ -4,6 +4,10 @@ Nothing here may touch a device: CUDA must be initialised in the child, after th
 """
 
 import importlib
+import os
+
+# Read when tqdm is imported: bars of libraries have no place in a service's log.
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 from contracts.catalog import read_catalog

@@ -6,9 +6,7 @@ from datetime import timedelta
 from cachetools import TTLCache
 from contracts.media import Medium
 from contracts.ports import Clock
-from contracts.workers import WorkerState, WorkerStatus
-
-TAKES_WORK = (WorkerState.READY, WorkerState.BUSY)
+from contracts.workers import TAKES_WORK, WorkerStatus
 
 
 class HeardWorkers:

@@ -7,7 +7,7 @@ from chassis.auth import ProjectOf
 from contracts.catalog import Catalog, InputSlot, ModelEntry, Parameter
 from contracts.media import Medium
 from contracts.views import API
-from contracts.workers import WorkerState, WorkerStatus
+from contracts.workers import TAKES_WORK, WorkerState, WorkerStatus
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict
 
@@ -21,7 +21,8 @@ class Health(BaseModel):
     status: str
     version: str
     models: int
-    workers: dict[Medium, int]
+    workers_ready: dict[Medium, int]
+    """How many workers take work, by medium."""
 
 
 class ModelView(BaseModel):
@@ -59,7 +60,8 @@ def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf,
 
     @router.get("/health", summary="Is the front door open?")
     async def health() -> Health:
-        return Health(status="ok", version=version, models=len(catalog.models), workers=_by_medium(workers.all()))
+        ready = [worker for worker in workers.all() if worker.state in TAKES_WORK]
+        return Health(status="ok", version=version, models=len(catalog.models), workers_ready=_by_medium(ready))
 
     @router.get("/models", summary="The model catalog", dependencies=[any_key])
     async def models() -> list[ModelView]:

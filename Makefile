@@ -1,0 +1,79 @@
+# Everything a developer does, by name. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.8
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/movie-tasks
+OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+export UV := $(or $(shell command -v uv),$(OWN_UV))
+PYTHON := .venv/bin/python
+export MOVIE_TASKS_COMPONENTS := dapr-components/local
+# Evaluated where it is used: finding the Dapr runtime may mean building it.
+WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## Make an image, a video and a sound, and show how
+	$(WITH_DAPR) $(PYTHON) -m embedded demo
+
+.PHONY: run
+run: setup ## Keep the platform running on this machine
+	$(WITH_DAPR) $(PYTHON) -m embedded run
+
+.PHONY: setup
+setup: .venv/.synced dapr ## Install everything: Python packages from the lock, and the Dapr runtime
+
+.PHONY: dapr
+dapr: .venv/.synced ## Find an installed Dapr 1.18, or build one (minutes, once per machine)
+	@$(PYTHON) dapr-components/runtime/install.py > /dev/null
+
+$(OWN_UV):
+	@echo "fetching uv $(UV_VERSION)"
+	python3 -m venv $(CACHE)/uv-$(UV_VERSION)
+	$(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+
+.venv/.synced: uv.lock pyproject.toml $(wildcard services/*/pyproject.toml) | $(UV)
+	$(UV) sync --frozen --all-packages
+	@touch $@
+
+.PHONY: test
+test: check test-integration ## All tests
+
+.PHONY: check
+check: lint types layers test-unit ## The inner loop: lint, types, layers, unit and contract tests
+
+.PHONY: lint
+lint: .venv/.synced ## Ruff, and the lock file up to date
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(UV) lock --check --quiet
+
+.PHONY: format
+format: .venv/.synced ## Let ruff put things right
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+.PHONY: types
+types: .venv/.synced ## mypy, strict, tests too
+	$(PYTHON) -m mypy services/*/src tests dapr-components
+
+.PHONY: layers
+layers: .venv/.synced ## Who may import whom
+	.venv/bin/lint-imports
+
+.PHONY: test-unit
+test-unit: .venv/.synced ## Unit and contract tests, over fakes
+	$(PYTHON) -m pytest tests/unit tests/contract -q
+
+.PHONY: test-integration
+test-integration: setup ## On real daprd, real pipelines and real files
+	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q
+
+.PHONY: clean
+clean: ## Forget what the platform kept on this machine
+	rm -rf .movie-tasks demo-output

@@ -1,0 +1,321 @@
+"""The demo: three tasks, one per medium, asked for the way a content management system would.
+
+Everything goes through the doors that others use: the requests are published to the sidecar as
+CloudEvents, progress comes from the live feed, the end by signed webhook, and the files through the API.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import httpx
+import uvicorn
+from httpx_sse import aconnect_sse
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from standardwebhooks import Webhook, WebhookVerificationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from embedded.address import Address, read_address
+from embedded.credentials import Credentials, load_or_create
+from embedded.processes import free_ports
+from embedded.settings import EmbeddedSettings
+
+PROJECT = "demo"
+OUTPUT = Path("demo-output")
+UP_WITHIN_SECONDS = 120
+DONE_WITHIN_SECONDS = 300
+ENDED = ("done", "failed", "cancelled", "expired")
+
+REQUESTS: Mapping[str, dict[str, Any]] = {
+    "image": {"model": "tiny-image", "params": {"prompt": "a red circle on a blue background", "steps": 20}},
+    "video": {"model": "tiny-video", "params": {"prompt": "a green square growing", "frames": 25, "steps": 12}},
+    "audio": {"model": "tiny-audio", "params": {"prompt": "three short beeps", "seconds": 2, "steps": 30}},
+}
+
+Found = TypeVar("Found")
+
+console = Console()
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why and what to do."""
+
+
+@dataclass
+class Wanted:
+    """One of the three tasks, as far as it is known."""
+
+    request_id: str
+    name: str
+    bar: TaskID
+    task: dict[str, Any] = field(default_factory=dict)
+    told_by_webhook: bool = False
+    file: Path | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.task.get("status") in ENDED
+
+
+async def show(settings: EmbeddedSettings) -> bool:
+    """Runs the demo; True when all three media were made, told of and can be opened. Raises `DemoFailed`."""
+    await asyncio.to_thread(OUTPUT.mkdir, exist_ok=True)
+    async with _platform(settings) as address:
+        credentials = load_or_create(settings.data)
+        async with httpx.AsyncClient(base_url=address.api, timeout=30, trust_env=False) as http:
+            http.headers["X-API-Key"] = await _own_key(http, credentials, settings.data)
+            wanted = await _make(http, address, credentials)
+    _print_table(list(wanted.values()))
+    return all(one.file is not None and one.told_by_webhook for one in wanted.values())
+
+
+@asynccontextmanager
+async def _platform(settings: EmbeddedSettings) -> AsyncIterator[Address]:
+    """The platform of the data folder: the one that runs, or one for the length of the demo."""
+    running = read_address(settings.data)
+    if running is not None:
+        console.print(f"Using the platform that runs at {running.api}")
+        yield running
+        return
+    log = settings.data / "logs" / "platform.log"
+    process = await asyncio.to_thread(_start, log)
+    try:
+        with console.status("Starting the platform: Dapr scheduler, daprd and all services"):
+            address = await _until(lambda: _address(settings.data), process, log)
+        console.print(f"The platform runs at {address.api}")
+        with console.status("Starting the engines: loading torch and diffusers"):
+            await _until(lambda: _workers_are_ready(address), process, log)
+        yield address
+    finally:
+        process.terminate()
+        with console.status("Stopping the platform"):
+            await asyncio.to_thread(process.wait)
+
+
+def _start(log: Path) -> "subprocess.Popen[bytes]":
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen([sys.executable, "-m", "embedded", "run"], stdout=output, stderr=output)
+
+
+async def _address(data: Path) -> Address | None:
+    return await asyncio.to_thread(read_address, data)
+
+
+async def _workers_are_ready(address: Address) -> bool:
+    async with httpx.AsyncClient(base_url=address.api, trust_env=False) as http:
+        health = (await http.get("/api/v1/health")).json()
+    return all(health["workers_ready"].get(medium) for medium in REQUESTS)
+
+
+async def _until(ready: Callable[[], Awaitable[Found | None]], process: "subprocess.Popen[bytes]", log: Path) -> Found:
+    """What `ready` finds once it finds something, for as long as the platform's process lives."""
+    for _ in range(UP_WITHIN_SECONDS * 10):
+        if found := await ready():
+            return found
+        if process.poll() is not None:
+            break
+        await asyncio.sleep(0.1)
+    last = "\n".join((await asyncio.to_thread(log.read_text, errors="replace")).splitlines()[-10:])
+    raise DemoFailed(f"The platform did not come up. The end of {log}:\n{last}")
+
+
+async def _own_key(http: httpx.AsyncClient, credentials: Credentials, data: Path) -> str:
+    """A key of the demo's project: the one from last time, or a new one."""
+    kept = data / "demo-key"
+    if kept.is_file():
+        key = kept.read_text()
+        if (await http.get("/api/v1/models", headers={"X-API-Key": key})).is_success:
+            return key
+    admin = {"X-Admin-Key": credentials.admin_key}
+    created = await http.post("/api/v1/admin/projects", headers=admin, json={"id": PROJECT, "name": "Demo"})
+    if created.status_code not in (201, 409):
+        raise DemoFailed(f"The project could not be created: {created.text}")
+    issued = await http.post(f"/api/v1/admin/projects/{PROJECT}/keys", headers=admin, json={"label": "demo"})
+    issued.raise_for_status()
+    kept.touch(0o600)
+    kept.write_text(issued.json()["key"])
+    return str(issued.json()["key"])
+
+
+async def _make(http: httpx.AsyncClient, address: Address, credentials: Credentials) -> dict[str, Wanted]:
+    """Publishes the requests and follows them to their end."""
+    columns = (
+        SpinnerColumn(finished_text="•"),
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=32),
+        TextColumn("{task.fields[phase]:<14}"),
+        TimeElapsedColumn(),
+    )
+    run = secrets.token_hex(4)
+    with Progress(*columns, console=console) as progress:
+        wanted = {}
+        for medium, request in REQUESTS.items():
+            bar = progress.add_task(f"{medium} · {request['model']}", total=1.0, phase="asked for")
+            request_id = f"demo-{run}-{medium}"
+            wanted[request_id] = Wanted(request_id, medium, bar)
+        async with _receiver(http, wanted):
+            following = asyncio.create_task(_follow(http, wanted, progress))
+            for one in wanted.values():
+                await _publish(address, credentials, one)
+            try:
+                await asyncio.wait_for(following, DONE_WITHIN_SECONDS)
+            except TimeoutError:
+                raise DemoFailed(f"Not all tasks have ended after {DONE_WITHIN_SECONDS} s; see `make run`") from None
+            await _wait_for_webhooks(wanted)
+    for one in wanted.values():
+        if one.task["status"] == "done":
+            one.file = await _download(http, one)
+            await asyncio.to_thread(_check_decodes, one.file, one.name)
+    return wanted
+
+
+async def _publish(address: Address, credentials: Credentials, one: Wanted) -> None:
+    """The request as PayloadCMS sends it: a CloudEvent to the sidecar's publish API."""
+    event = {
+        "specversion": "1.0",
+        "id": one.request_id,
+        "source": "/demo",
+        "type": "task.requested.v1",
+        "time": datetime.now(UTC).isoformat(),
+        "datacontenttype": "application/json",
+        "data": {"project_id": PROJECT, "client_ref": one.request_id, "tags": ["demo"], **REQUESTS[one.name]},
+    }
+    async with httpx.AsyncClient(base_url=address.dapr, timeout=10, trust_env=False) as sidecar:
+        answer = await sidecar.post(
+            "/v1.0/publish/events/task-requests",
+            content=json.dumps(event),
+            headers={"Content-Type": "application/cloudevents+json", "dapr-api-token": credentials.dapr_api_token},
+        )
+        answer.raise_for_status()
+
+
+async def _follow(http: httpx.AsyncClient, wanted: Mapping[str, Wanted], progress: Progress) -> None:
+    """Draws the live feed until all three have ended."""
+    while not all(one.ended for one in wanted.values()):
+        with contextlib.suppress(httpx.TransportError):
+            async with aconnect_sse(http, "GET", f"/api/v1/live/projects/{PROJECT}", timeout=60) as source:
+                await _catch_up(http, wanted, progress)
+                async for event in source.aiter_sse():
+                    if event.data:
+                        _draw(event.event, event.json(), wanted, progress)
+                    if all(one.ended for one in wanted.values()):
+                        return
+
+
+async def _catch_up(http: httpx.AsyncClient, wanted: Mapping[str, Wanted], progress: Progress) -> None:
+    """What happened before the feed was open."""
+    page = (await http.get(f"/api/v1/projects/{PROJECT}/tasks", params={"tag": "demo", "limit": 20})).json()
+    for task in page["items"]:
+        _draw("task.updated", task, wanted, progress)
+
+
+def _draw(kind: str, data: dict[str, Any], wanted: Mapping[str, Wanted], progress: Progress) -> None:
+    if kind == "task.rejected.v1":
+        raise DemoFailed(f"A request was rejected: {data['problem']['detail']}")
+    if kind == "task.progressed.v1":
+        for one in wanted.values():
+            if one.task.get("id") == data["task_id"] and not one.ended:
+                progress.update(one.bar, completed=data["progress"]["fraction"], phase=data["phase"])
+        return
+    found = wanted.get(data.get("client_ref") or "")
+    if found is not None and data["seq"] > found.task.get("seq", 0):
+        found.task = data
+        progress.update(found.bar, phase=data["phase"])
+        if found.ended:
+            progress.update(found.bar, completed=1.0)
+            progress.stop_task(found.bar)
+
+
+@asynccontextmanager
+async def _receiver(http: httpx.AsyncClient, wanted: Mapping[str, Wanted]) -> AsyncIterator[None]:
+    """A webhook receiver as a user would write one: it believes nothing that is not signed."""
+    [port] = free_ports(1)
+    secret = ""
+
+    async def receive(request: Request) -> Response:
+        try:
+            told = Webhook(secret).verify(await request.body(), dict(request.headers))
+        except WebhookVerificationError:
+            return Response(status_code=401)
+        one = wanted.get(told["data"].get("client_ref") or "")
+        if one is not None:
+            one.told_by_webhook = True
+        return Response(status_code=204)
+
+    app = Starlette(routes=[Route("/webhook", receive, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server.serve())
+    made = await http.post("/api/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/webhook"})
+    made.raise_for_status()
+    secret = made.json()["secret"]
+    try:
+        yield
+    finally:
+        await http.delete(f"/api/v1/webhooks/{made.json()['endpoint']['id']}")
+        server.should_exit = True
+        await serving
+
+
+async def _wait_for_webhooks(wanted: Mapping[str, Wanted]) -> None:
+    for _ in range(100):
+        if all(one.told_by_webhook for one in wanted.values()):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _download(http: httpx.AsyncClient, one: Wanted) -> Path:
+    result = one.task["result"]
+    answer = await http.get(result["url"])
+    answer.raise_for_status()
+    path = OUTPUT / f"{one.name}.{result['content_type'].partition('/')[2]}"
+    await asyncio.to_thread(path.write_bytes, answer.content)
+    return path
+
+
+def _check_decodes(path: Path, medium: str) -> None:
+    try:
+        if medium == "image":
+            with Image.open(path) as image:
+                image.load()
+        else:
+            with av.open(path) as container:
+                if not any(True for _ in container.decode(0)):
+                    raise DemoFailed(f"{path} holds no {medium}")
+    except (OSError, av.FFmpegError) as error:
+        raise DemoFailed(f"{path} cannot be decoded: {error}") from error
+
+
+def _print_table(wanted: list[Wanted]) -> None:
+    phases = ("queued", "assigned", "loading_model", "generating", "encoding", "storing")
+    table = Table(title="What was made", title_justify="left")
+    for column in ("task", "model", "status", "webhook", *phases, "file"):
+        table.add_column(column.replace("_", " "), justify="right" if column in phases else "left")
+    for one in wanted:
+        spent = one.task.get("phase_seconds", {})
+        table.add_row(
+            one.task["id"][:8],
+            one.task["model"],
+            one.task["status"],
+            "signed" if one.told_by_webhook else "missing",
+            *(f"{spent[phase]:.2f} s" if phase in spent else "–" for phase in phases),
+            str(one.file or (one.task.get("error") or {}).get("detail", "–")),
+        )
+    console.print(table)
