@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import sys
 
+from pydantic import ValidationError
+
 from embedded.settings import EmbeddedSettings
 
 
@@ -11,10 +13,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     parser.add_argument("command", choices=["run", "demo"])
     command = parser.parse_args().command
-    if command == "run":
-        _run(EmbeddedSettings())
-    else:
-        _demo(EmbeddedSettings())
+    try:
+        settings = EmbeddedSettings()
+        if command == "run":
+            _run(settings)
+        else:
+            _demo(settings)
+    except ValidationError as error:
+        sys.exit(f"A setting is missing or wrong; `make {command}` knows them all.\n{error}")
 
 
 def _run(settings: EmbeddedSettings) -> None:

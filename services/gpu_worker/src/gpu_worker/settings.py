@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.settings import ProcessSettings
+from chassis.settings import Duration, ProcessSettings
 from contracts.media import Medium
 
 
@@ -14,10 +14,10 @@ class WorkerSettings(ProcessSettings):
     """Where weights lie, and are put when they have to be fetched: a volume of the node."""
     worker_scratch: Path = Path("data/scratch")
     """Where inputs and results lie while a task runs."""
-    worker_heartbeat: timedelta = timedelta(seconds=5)
+    worker_heartbeat: Duration = timedelta(seconds=5)
     worker_threads: int | None = None
     """CPU threads of the engine; torch's own choice when left out."""
-    worker_stop_within: timedelta = timedelta(seconds=30)
+    worker_stop_within: Duration = timedelta(seconds=30)
     """How long a run that must stop may take to its next step before its engine is killed."""
-    first_retry: timedelta = timedelta(seconds=2)
-    longest_retry: timedelta = timedelta(minutes=5)
+    first_retry: Duration = timedelta(seconds=2)
+    longest_retry: Duration = timedelta(minutes=5)

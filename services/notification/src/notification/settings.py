@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chassis.settings import CommaSeparated, ProcessSettings
+from chassis.settings import CommaSeparated, Duration, ProcessSettings
 from pydantic import Field, SecretStr
 
 
@@ -13,7 +13,7 @@ class NotificationSettings(ProcessSettings):
     """Fernet keys for webhook secrets at rest, comma separated; the first encrypts, all decrypt."""
     webhook_private_hosts: CommaSeparated = ()
     """Networks such as `127.0.0.0/8` that webhooks may go to although they are not public."""
-    webhook_timeout: timedelta = timedelta(seconds=15)
+    webhook_timeout: Duration = timedelta(seconds=15)
     webhooks_at_once: int = 50
-    feed_kept: timedelta = timedelta(hours=24)
+    feed_kept: Duration = timedelta(hours=24)
     """How far back a live watcher can resume."""

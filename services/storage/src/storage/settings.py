@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.settings import ProcessSettings
+from chassis.settings import Duration, ProcessSettings
 
 
 class StorageSettings(ProcessSettings):
@@ -15,5 +15,5 @@ class StorageSettings(ProcessSettings):
     """Bytes."""
     storage_at_once: int = 4
     """How many results are checked and stored at the same time."""
-    storage_keep_staging: timedelta = timedelta(hours=1)
+    storage_keep_staging: Duration = timedelta(hours=1)
     """How long a file may lie in staging before the sweep asks whether anybody still needs it."""

@@ -1,0 +1,142 @@
+"""The five scenarios the platform exists for, on real daprd, real pipelines and real files."""
+
+import asyncio
+import io
+from datetime import UTC, datetime, timedelta
+
+import av
+from PIL import Image
+
+from tests.integration.platform import Platform, receiver
+
+
+async def test_an_image_from_a_request_event(platform: Platform) -> None:
+    """Published as a content management system would; told of by webhook; stored, and made again from a picture."""
+    async with platform.project() as project, receiver(project) as hooks:
+        await project.publish(
+            "media-task-1", params={"prompt": "a red circle", "width": 96, "steps": 4}, client_ref="1"
+        )
+        await hooks.wait_for(1)
+        [told] = hooks.received
+        assert (told["type"], told["data"]["client_ref"]) == ("task.done.v1", "1")
+        result = told["data"]["result"]
+        assert (result["content_type"], result["width"], result["height"]) == ("image/png", 96, 128)
+
+        file = await project.http.get(result["url"])
+        assert len(file.content) == result["size"]
+        with Image.open(io.BytesIO(file.content)) as image:
+            assert image.size == (96, 128)
+        with Image.open(io.BytesIO((await project.http.get(result["thumbnail_url"])).content)) as thumbnail:
+            assert thumbnail.format == "WEBP"
+        manifest = (await project.http.get(result["manifest_url"])).json()
+        assert manifest["provenance"]["params"]["seed"] == told["data"]["params"]["seed"]
+        assert manifest["media"]["sha256"] == result["sha256"]
+
+        edited = await project.make("tiny-image-edit", inputs={"image": result["id"]}, params={"steps": 4})
+        assert (edited["result"]["width"], edited["result"]["height"]) == (96, 128)
+
+
+async def test_a_video_with_progress_on_the_way(platform: Platform) -> None:
+    async with platform.project() as project:
+        task = await project.submit("tiny-video", params={"frames": 9, "steps": 30, "frame_rate": 12})
+        running = await project.wait(task["id"], "generating", "storing", "done")
+        assert running["worker_id"] == "gpu-worker-video-embedded"
+        done = await project.wait(task["id"])
+        assert done["status"] == "done"
+        result = done["result"]
+        assert (result["medium"], result["width"], result["height"], result["frame_rate"]) == ("video", 128, 96, 12)
+        assert abs(result["duration_seconds"] - 9 / 12) < 0.01
+        content = (await project.http.get(result["url"])).content
+        with av.open(io.BytesIO(content)) as container:
+            assert len(list(container.decode(video=0))) == 9
+        assert {"generating", "encoding", "storing"} <= set(done["phase_seconds"])
+
+        first_frame = await project.make(params={"width": 128, "height": 96, "steps": 2})
+        from_image = await project.make(
+            "tiny-video-from-image", inputs={"image": first_frame["result"]["id"]}, params={"frames": 9, "steps": 4}
+        )
+        assert from_image["result"]["medium"] == "video"
+
+
+async def test_a_sound(platform: Platform) -> None:
+    async with platform.project() as project:
+        done = await project.make("tiny-audio", params={"prompt": "three short beeps", "seconds": 1.5, "steps": 4})
+        result = done["result"]
+        assert (result["content_type"], result["sample_rate"], result["channels"]) == ("audio/wav", 16_000, 1)
+        assert abs(result["duration_seconds"] - 1.5) < 0.01
+        with av.open(io.BytesIO((await project.http.get(result["url"])).content)) as container:
+            assert sum(frame.samples for frame in container.decode(audio=0)) == 24_000
+
+
+async def test_a_projects_tasks_are_managed(platform: Platform) -> None:
+    """Listed, searched, cancelled while they wait and while they run, retried; and nobody else sees any of it."""
+    async with platform.project() as project, platform.project() as stranger:
+        slow = await project.submit(params={"steps": 50, "width": 256, "height": 256}, title="A slow one")
+        await project.wait(slow["id"], "generating")
+        waiting = [await project.submit(priority=priority, tags=["batch"]) for priority in ("low", "high")]
+        queue = (await project.http.get(f"/api/v1/projects/{project.id}/queue")).json()
+        assert [task["task_id"] for task in queue["tasks"]] == [waiting[1]["id"], waiting[0]["id"]]
+        assert (queue["waiting"], queue["processing"]) == (2, 1)
+
+        cancelled = await project.http.delete(f"/api/v1/tasks/{waiting[0]['id']}/cancel")
+        assert cancelled.json()["status"] == "cancelled"
+        asked = await project.http.delete(f"/api/v1/tasks/{slow['id']}/cancel")
+        assert asked.json()["cancel_requested"]
+        assert (await project.wait(slow["id"], within=5))["status"] == "cancelled"
+        assert (await project.wait(waiting[1]["id"]))["status"] == "done"
+
+        retried = await project.http.post(f"/api/v1/tasks/{waiting[0]['id']}/retry")
+        assert retried.status_code == 202
+        assert (await project.wait(waiting[0]["id"]))["status"] == "done"
+
+        assert {task["id"] for task in await project.tasks(tag="batch")} == {task["id"] for task in waiting}
+        assert [task["id"] for task in await project.tasks(q="slow")] == [slow["id"]]
+        assert [task["id"] for task in await project.tasks(status="cancelled")] == [slow["id"]]
+
+        done = await project.status(waiting[1]["id"])
+        assert (await stranger.http.get(done["result"]["url"])).status_code == 404
+        assert (await stranger.http.get(f"/api/v1/tasks/{slow['id']}/status")).status_code == 404
+        assert (await stranger.http.get(f"/api/v1/live/tasks/{slow['id']}")).status_code == 404
+        assert await stranger.tasks() == []
+
+
+async def test_the_system_is_monitored(platform: Platform) -> None:
+    async with platform.project() as project:
+        assert (await project.http.get("/healthz")).status_code == 200
+        ready = (await project.http.get("/readyz")).json()
+        assert ready == {"ready": True, "checks": {"sidecar": "ok"}}
+        health = (await project.http.get("/api/v1/health")).json()
+        assert health["workers_ready"] == {"image": 1, "video": 1, "audio": 1}
+
+        slow = await project.submit(params={"steps": 50, "width": 256, "height": 256})
+        await project.wait(slow["id"], "generating")
+        async with asyncio.timeout(5):
+            while True:
+                report = (await project.http.get("/api/v1/workers/status")).json()
+                if report["by_state"].get("busy"):
+                    break
+                await asyncio.sleep(0.02)
+        [worker] = [worker for worker in report["workers"] if worker["medium"] == "image"]
+        assert worker["warm_models"] == ["tiny-image", "tiny-image-edit"]
+        assert worker["device"]["kind"] in ("cpu", "cuda")
+        models = {model["key"]: model for model in (await project.http.get("/api/v1/models")).json()}
+        assert models["tiny-image"]["warm"]
+        assert models["tiny-image"]["workers"] == 1
+        await project.wait(slow["id"])
+
+        history = await project.history(slow["id"])
+        types = [entry["type"] for entry in history]
+        assert types[0] == "task.accepted.v1"
+        assert types[-1] == "task.done.v1"
+        assert [entry["seq"] for entry in history] == sorted(entry["seq"] for entry in history)
+
+
+async def test_what_could_not_start_in_time_expires(platform: Platform) -> None:
+    async with platform.project() as project:
+        slow = await project.submit(params={"steps": 50, "width": 256, "height": 256})
+        await project.wait(slow["id"], "generating")
+        soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+        late = await project.submit(expires_at=soon)
+        ended = await project.wait(late["id"], within=10)
+        assert ended["status"] in ("expired", "done"), "done only when the slow one was quick"
+        await project.wait(slow["id"])
