@@ -111,6 +111,13 @@ def database_url(tmp_path: Path) -> Callable[[str], str]:
     return lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.db"
 
 
+async def until(true: Callable[[], bool], within: float = 5) -> None:
+    """Waits for something that another task is about to do."""
+    async with asyncio.timeout(within):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
 async def settle(world: World) -> None:
     """Waits until background work has come to rest: nothing saved, nothing published for a while."""
     seen, calm = None, 0

@@ -37,8 +37,9 @@ class TestSubmit:
 
     async def test_the_same_key_with_another_body_is_refused(self, api: Api) -> None:
         await api.submit(idempotency_key="a")
-        answer = await api.submit(idempotency_key="a", priority="high")
-        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
+        for other in ({"priority": "high"}, {"params": {"prompt": "another"}}):
+            answer = await api.submit(idempotency_key="a", **other)
+            assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
 
     async def test_keys_of_different_projects_do_not_meet(self, api: Api) -> None:
         first = await api.submit(idempotency_key="a")

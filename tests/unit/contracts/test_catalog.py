@@ -6,6 +6,7 @@ import pytest
 from contracts.catalog import CatalogError, RequestValidator, read_catalog
 from contracts.catalog.schema import LONGEST_TIME_LIMIT_MINUTES, IntegerParameter
 from contracts.errors import FieldProblem, InvalidRequest
+from contracts.identifiers import task_id_for
 from contracts.media import Medium
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,9 +54,30 @@ def test_a_random_default_is_drawn_once_and_written_down() -> None:
     assert digest == same_digest
 
 
-def test_the_digest_tells_requests_apart() -> None:
-    assert accept()[1] != accept(priority="high")[1]
-    assert accept()[1] == accept(priority="medium")[1]
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"priority": "high"},
+        {"params": {"prompt": "a blue circle"}},
+        {"params": {"prompt": "a red circle", "steps": 3}},
+        {"model": "tiny-audio"},
+        {"tags": ["one"]},
+        {"title": "one"},
+        {"client_ref": "one"},
+        {"expires_at": "2026-01-01T00:00:00Z"},
+    ],
+)
+def test_the_digest_tells_requests_apart(other: dict[str, Any]) -> None:
+    assert accept()[1] != accept(**other)[1]
+
+
+def test_the_digest_tells_inputs_apart() -> None:
+    digests = {accept(model="tiny-image-edit", inputs={"image": task_id_for("p", n)})[1] for n in "abc"}
+    assert len(digests) == 3
+
+
+def test_what_is_said_or_left_to_its_default_is_the_same_request() -> None:
+    assert accept()[1] == accept(priority="medium", params={"prompt": "a red circle", "steps": 12})[1]
 
 
 def test_a_problem_names_field_allowed_range_and_given_value() -> None:

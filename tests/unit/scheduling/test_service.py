@@ -181,10 +181,12 @@ async def test_an_end_nobody_heard_of_is_announced_again(scheduling: Scheduling)
     await scheduling.heartbeat()
     task = await scheduling.accept()
     await scheduling.generate(task)
-    await scheduling.tasks.change(task.id, lambda found: Fail(1, a_problem(retryable=False)))
+    failed = await scheduling.tasks.change(task.id, lambda found: Fail(1, a_problem(retryable=False)))
     scheduling.announced()
-    await scheduling.pass_time(seconds=31)
-    assert scheduling.announced() == ["task.failed.v1"]
+    for _ in range(2):
+        await scheduling.pass_time(seconds=31)
+        assert scheduling.announced() == ["task.failed.v1"]
+    await scheduling.hear(failed)
     await scheduling.pass_time(hours=1)
     assert scheduling.announced() == []
 
@@ -217,6 +219,16 @@ async def test_late_news_do_not_bring_an_ended_task_back(scheduling: Scheduling)
     await scheduling.heartbeat()
     assert len(scheduling.assignments) == 1
     assert (await scheduling.now(task)).phase is Phase.CANCELLED
+
+
+async def test_a_lie_on_the_bus_does_not_keep_others_from_the_worker(scheduling: Scheduling) -> None:
+    liar = a_task(created_at=NOON - timedelta(hours=1))
+    await scheduling.tasks.create(liar)
+    await scheduling.tasks.change(liar.id, lambda found: RequestCancel())
+    await scheduling.hear(liar.model_copy(update={"seq": 999}))
+    honest = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.heartbeat()
+    assert [assigned.task_id for assigned in scheduling.assignments] == [honest.id]
 
 
 async def test_leases_outlive_a_restart_of_scheduling(

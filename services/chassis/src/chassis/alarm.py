@@ -19,18 +19,17 @@ TRY_AGAIN_SECONDS = 1.0
 
 
 class Alarm:
-    def __init__(self, jobs: Jobs, clock: Clock, name: str) -> None:
+    def __init__(self, jobs: Jobs, clock: Clock, name: str, overdue: timedelta = OVERDUE) -> None:
         self.name = name
         self._jobs = jobs
         self._clock = clock
+        self._overdue = overdue
         self._next: datetime | None = None
         self._moved = asyncio.Event()
 
     def at(self, due: datetime) -> None:
         """Asks to be woken at or soon after `due`. Costs nothing unless it is the earliest wish."""
-        # A ring that is long overdue was lost with the scheduler's data, or another replica heard it.
-        lost = self._next is not None and self._clock.now() - self._next > OVERDUE
-        if self._next is None or due < self._next or lost:
+        if self._next is None or due < self._next:
             self._next = due
             self._moved.set()
 
@@ -47,8 +46,7 @@ class Alarm:
     async def keep_set(self) -> None:
         """Runs for as long as the service does: hands wishes to the scheduler, again when it is away."""
         while True:
-            await self._moved.wait()
-            self._moved.clear()
+            await self._until_moved_or_overdue()
             due = self._next
             if due is None:
                 continue
@@ -58,3 +56,17 @@ class Alarm:
                 log.warning("the alarm could not be set; trying again", alarm=self.name, reason=error.detail)
                 await asyncio.sleep(TRY_AGAIN_SECONDS)
                 self._moved.set()
+
+    async def _until_moved_or_overdue(self) -> None:
+        """A ring that does not come was lost with the scheduler's data, or another replica has heard it."""
+        try:
+            async with asyncio.timeout(self._patience()):
+                await self._moved.wait()
+        except TimeoutError:
+            log.warning("the alarm did not ring in time; it is set again", alarm=self.name)
+        self._moved.clear()
+
+    def _patience(self) -> float | None:
+        if self._next is None:
+            return None
+        return max(self._overdue, self._next + self._overdue - self._clock.now()).total_seconds()

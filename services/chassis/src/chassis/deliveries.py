@@ -35,6 +35,9 @@ class Subscription:
     topic: Topic
     handlers: Mapping[type[Event], Handler] = field(default_factory=dict)
     raw: RawHandler | None = None
+    after: Mapping[type[Event], Handler] = field(default_factory=dict)
+    """Told once every service of this process has handled the event: only then may anybody rely on
+    its having been heard. In memory nothing else proves that; a durable broker has it by then."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,12 @@ class Deliveries:
             return
         token = correlation_id.set(envelope.correlationid)
         try:
-            for subscriber in self._subscribers:
-                handler = subscriber.subscription.handlers.get(type(event))
+            told = [(subscriber.app, subscriber.subscription.handlers) for subscriber in self._subscribers]
+            told += [(subscriber.app, subscriber.subscription.after) for subscriber in self._subscribers]
+            for app, handlers in told:
+                handler = handlers.get(type(event))
                 if handler is not None:
-                    await self._attempt(subscriber.app, body, handler(event, envelope))
+                    await self._attempt(app, body, handler(event, envelope))
         finally:
             correlation_id.reset(token)
 

@@ -281,12 +281,17 @@ def worker_heartbeat(worker: WorkerStatus, source: str) -> Message:
     )  # fmt: skip
 
 
+def source_of(app: str) -> str:
+    """The CloudEvents source of what an app says."""
+    return f"/movie-tasks/{app}"
+
+
 def dead_letter(app: str, topic: str, reason: str, body: bytes, now: AwareDatetime) -> Message:
     letter = DeadLetter(
         app=app, topic=topic, reason=reason[:1000], event=body[: LARGEST_EVENT // 2].decode(errors="replace")
     )
     event_id = f"dead:{app}:{topic}:{now.isoformat()}"
-    return _message(DEAD_LETTERS, app, event_id, "event.dead-lettered.v1", f"/movie-tasks/{app}", letter, now)
+    return _message(DEAD_LETTERS, app, event_id, "event.dead-lettered.v1", app, letter, now)
 
 
 def _message(
@@ -295,7 +300,7 @@ def _message(
 ) -> Message:  # fmt: skip
     event = CloudEvent(
         id=event_id,
-        source=f"/movie-tasks/{source}",
+        source=source_of(source),
         type=type_,
         subject=key,
         time=time,

@@ -44,11 +44,7 @@ def create(settings: EmbeddedSettings, credentials: Credentials, sidecar_setting
 
 
 def services(data: Path, credentials: Credentials, media_url: str, outside: Outside) -> list[Service]:
-    """Every service, in the order in which deliveries are handed to them.
-
-    Scheduling comes last: it forgets an ended task, and may do so only when everybody else has
-    written down the end. Until then the watchdog would announce it again, even after a crash.
-    """
+    """Every service, each with a database of its own."""
 
     def database(name: str) -> str:
         return f"sqlite+aiosqlite:///{data.resolve()}/{name}.db"

@@ -56,7 +56,11 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     return Service(
         name=App.SCHEDULING,
         subscriptions=(
-            Subscription(TASK_EVENTS, {TaskChanged: listening.on_task_changed}),
+            Subscription(
+                TASK_EVENTS,
+                {TaskChanged: listening.on_task_changed},
+                after={TaskChanged: listening.on_heard_by_all},
+            ),
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: listening.on_heartbeat}),
         ),
         jobs={"scheduling-watchdog-": partial(alarm.ring, watchdog.look)},

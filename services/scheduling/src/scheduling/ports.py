@@ -36,7 +36,10 @@ class Queue(Protocol):
     async def get(self, task_id: str) -> Entry | None: ...
 
     async def put(self, task: Task, look_again_at: datetime) -> None:
-        """Keeps the task as it is, unless something newer is kept already."""
+        """Keeps what was heard of the task, unless something newer is kept already."""
+
+    async def correct(self, task: Task, look_again_at: datetime) -> None:
+        """Keeps the record as it was read, whatever was heard."""
 
     async def remove(self, task_id: str) -> None: ...
 

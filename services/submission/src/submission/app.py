@@ -82,7 +82,11 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
         ),
         subscriptions=(
             Subscription(TASK_REQUESTS, {TaskRequested: acceptance.on_task_requested}),
-            Subscription(TASK_EVENTS, {TaskChanged: listening.on_task_changed}),
+            Subscription(
+                TASK_EVENTS,
+                {TaskChanged: listening.on_task_changed},
+                after={TaskChanged: acceptance.on_heard_back},
+            ),
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: listening.on_heartbeat}),
             Subscription(DEAD_LETTERS, raw=listening.on_dead_letter),
         ),

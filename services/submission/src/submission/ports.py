@@ -73,11 +73,13 @@ class ReadModel(Protocol):
 
 
 class Outbox(Protocol):
-    """Tasks this service has changed or is about to, until they are announced."""
+    """Tasks this service has changed or is about to, until their announcement has been heard."""
 
-    async def add(self, task: Task, due: datetime) -> None: ...
+    async def add(self, task: Task, seq: int, due: datetime) -> None:
+        """Keeps the task, whose record is to be announced at version `seq` or later."""
 
-    async def remove(self, task_id: str) -> None: ...
+    async def remove(self, task_id: str, heard_seq: int | None = None) -> None:
+        """Drops the task, unless a newer version than the one heard is to be announced."""
 
     async def due(self, now: datetime) -> Sequence[Task]: ...
 

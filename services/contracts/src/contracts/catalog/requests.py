@@ -97,22 +97,22 @@ class RequestValidator:
         return entry
 
 
-def _task_request(plain: dict[str, Any], entry: ModelEntry, randomness: random.Random) -> TaskRequest:
-    params = {name: value for name, value in plain.pop("params").items() if value is not None}
+def _task_request(plain: Mapping[str, Any], entry: ModelEntry, randomness: random.Random) -> TaskRequest:
+    params = {name: value for name, value in plain["params"].items() if value is not None}
     for name, parameter in entry.parameters.items():
         if name not in params and isinstance(parameter, IntegerParameter) and parameter.default == "random":
             params[name] = randomness.randint(parameter.min, parameter.max)
-    plain["inputs"] = {name: media for name, media in plain["inputs"].items() if media is not None}
     return TaskRequest(
-        **plain,
+        **{name: plain[name] for name in ("model", *SubmitFields.model_fields)},
         params=params,
+        inputs={name: media for name, media in plain["inputs"].items() if media is not None},
         medium=entry.medium,
         time_limit_seconds=entry.time_limit_minutes * 60,
         max_failures=entry.attempts,
     )
 
 
-def _digest(plain: dict[str, Any]) -> str:
+def _digest(plain: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from chassis.database import Database
 from contracts.media import Medium
 from contracts.tasks import Owner, Phase, Priority, Task
-from sqlalchemy import and_, case, delete, func, or_, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, true, update
 from sqlmodel import col, select
 
 from scheduling.adapters.tables import EntryRow, UsageRow
@@ -31,6 +31,12 @@ class SqlQueue:
         return _entry(row) if row else None
 
     async def put(self, task: Task, look_again_at: datetime) -> None:
+        await self._keep(task, look_again_at, col(EntryRow.seq) < task.seq)
+
+    async def correct(self, task: Task, look_again_at: datetime) -> None:
+        await self._keep(task, look_again_at, true())
+
+    async def _keep(self, task: Task, look_again_at: datetime, replace: ColumnElement[bool]) -> None:
         row = {
             "task_id": task.id,
             "project_id": task.project_id,
@@ -48,9 +54,8 @@ class SqlQueue:
             "gpu_seconds": gpu_seconds(task),
         }
         statement = self._database.insert(EntryRow).values(row)
-        newer = col(EntryRow.seq) < task.seq
         async with self._database.transaction() as session:
-            await session.exec(statement.on_conflict_do_update(index_elements=["task_id"], set_=row, where=newer))
+            await session.exec(statement.on_conflict_do_update(index_elements=["task_id"], set_=row, where=replace))
 
     async def remove(self, task_id: str) -> None:
         async with self._database.transaction() as session:

@@ -21,6 +21,8 @@ from contracts.tasks import (
     after_failure,
 )
 
+END_HEARD_WITHIN = timedelta(seconds=10)
+"""How soon everybody should have heard of a task's end."""
 GRACE_OVER_TIME_LIMIT = timedelta(seconds=10)
 """The worker stops its own run at the time limit; the watchdog only steps in when it does not."""
 
@@ -35,11 +37,11 @@ class Overdue:
     """Say the record's state again, because somebody seems not to have heard it."""
 
 
-def look_again_at(task: Task, now: datetime, lease: timedelta) -> datetime | None:
-    """When the watchdog should look at the task next; None when it has ended."""
+def look_again_at(task: Task, now: datetime, lease: timedelta) -> datetime:
+    """When the watchdog should look at the task next, should nothing be heard of it by then."""
     match task.phase.owner:
         case Owner.SCHEDULING if task.phase is Phase.ASSIGNED:
-            return task.deadline
+            return task.deadline or now
         case Owner.SCHEDULING:
             ready = task.not_before if task.not_before and task.not_before > now else now + PICK_UP_WITHIN
             return min(ready, task.expires_at) if task.expires_at else ready
@@ -48,7 +50,7 @@ def look_again_at(task: Task, now: datetime, lease: timedelta) -> datetime | Non
         case Owner.STORAGE:
             return now + STORE_WITHIN
         case None:
-            return None
+            return now + END_HEARD_WITHIN
 
 
 def overdue(

@@ -33,14 +33,16 @@ class Listening:
             return
         await self._charge(task, known.gpu_seconds if known else 0.0)
         look_at = look_again_at(task, self.clock.now(), self.lease)
-        if look_at is None:
-            await self.queue.remove(task.id)
-        else:
-            await self.queue.put(task, look_at)
-            self.wake_at(look_at)
+        await self.queue.put(task, look_at)
+        self.wake_at(look_at)
         if task.phase.owner is not Owner.WORKER:
             # It waits for a worker, or a worker has become free of it.
             self.match_soon()
+
+    async def on_heard_by_all(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
+        """An end that everybody has heard of can be forgotten; until then the watchdog says it again."""
+        if changed.task.phase.terminal:
+            await self.queue.remove(changed.task.id)
 
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         worker = heartbeat.worker

@@ -18,6 +18,7 @@ from contracts.topics import App
 from contracts.workers import WorkerStatus
 
 from scheduling.domain.matching import FreeWorker, Pairing, Waiting, match
+from scheduling.domain.watching import look_again_at
 from scheduling.ports import Entry, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
@@ -98,12 +99,14 @@ class Matching:
         await self.publisher.publish(task_changed(task, App.SCHEDULING))
 
     async def _catch_up(self, task_id: str) -> None:
-        """The record has moved on without scheduling hearing of it: believe the record."""
+        """What was heard of the task is not what its record says: believe the record, and match again."""
         task = await self.tasks.get(task_id)
-        if task is None:
+        log.warning("heard of a task what its record does not say", task_id=task_id)
+        if task is None or task.phase.terminal:
             await self.queue.remove(task_id)
         else:
-            await self.note(task)
+            await self.queue.correct(task, look_again_at(task, self.clock.now(), self.policy.lease))
+        self.wanted.set()
 
     async def _usage(self, held: Sequence[Entry]) -> dict[str, float]:
         now = self.clock.now()

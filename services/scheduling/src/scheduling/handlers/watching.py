@@ -48,9 +48,7 @@ class Watchdog:
             log.warning("task overdue", task_id=after.id, was=entry.phase.value, now=after.phase.value)
             await self.publisher.publish(task_changed(after, App.SCHEDULING))
         await self.note(after)
-        look_at = look_again_at(after, now, self.lease)
-        if look_at is not None:
-            await self.queue.look_again(after.id, look_at)
+        await self.queue.look_again(after.id, look_again_at(after, now, self.lease))
 
     async def _move(self, before: Task, move: Move) -> Task:
         """The task after the move, or as somebody else has moved it meanwhile."""

@@ -75,6 +75,7 @@ class OutboxRow(Table, table=True):
     __tablename__ = "outbox"
 
     task_id: str = Field(primary_key=True)
+    seq: int
     due: datetime = Field(sa_type=UtcDateTime, index=True)
     record: str = Field(sa_type=Text)
 

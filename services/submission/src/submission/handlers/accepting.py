@@ -1,8 +1,8 @@
 """Requests become tasks, from HTTP and from the bus by the same way.
 
 The order of the writes is what makes "accepted" mean "never lost": first the outbox, then the record,
-then the announcement, and only then is the outbox entry dropped. Whatever is left over after a crash
-is finished by `announce_due`.
+then the announcement. The outbox entry is dropped when the announcement comes back from the bus, so
+that a broker which lost it, or died with it, is asked again by `announce_due`.
 """
 
 import random
@@ -16,9 +16,11 @@ from contracts.catalog import Catalog, RequestValidator
 from contracts.errors import AlreadyExists, NotFound, PermanentError, ProjectInactive, RetryableError
 from contracts.events import (
     CloudEvent,
+    TaskChanged,
     TaskRejected,
     TaskRequested,
     milestone,
+    source_of,
     task_changed,
     task_rejected,
 )
@@ -68,7 +70,7 @@ class Acceptance:
 
         task = new_task(request, digest, origin, self.clock.now())
         due = self.clock.now() + ANNOUNCED_WITHIN
-        await self.outbox.add(task, due)
+        await self.outbox.add(task, task.seq, due)
         self.wake_at(due)
         try:
             await self.tasks.create(task)
@@ -104,20 +106,21 @@ class Acceptance:
                 await self.tasks.create(task)
             except AlreadyExists:
                 task = await self._existing(task.id)  # noqa: PLW2901 - the stored one is what counts
+            await self.outbox.add(task, task.seq, now + ANNOUNCED_WITHIN)
             await self._announce(task)
         return await self.outbox.next_due()
 
+    async def on_heard_back(self, changed: TaskChanged, envelope: CloudEvent) -> None:
+        """An announcement of ours has been delivered: there is nothing left to say."""
+        if envelope.source == source_of(App.SUBMISSION):
+            await self.outbox.remove(changed.task.id, changed.task.seq)
+
     async def _announce(self, task: Task) -> None:
-        """Tells everybody, or leaves it to the outbox: the task is safe either way."""
+        """Tells everybody if that is possible now. The outbox makes sure of it either way."""
         try:
             await self.publisher.publish(task_changed(task, App.SUBMISSION))
         except RetryableError as error:
             log.warning("announcement put off", task_id=task.id, reason=error.detail)
-            retry_at = self.clock.now() + ANNOUNCED_WITHIN
-            await self.outbox.add(task, retry_at)
-            self.wake_at(retry_at)
-            return
-        await self.outbox.remove(task.id)
 
     async def _check_project(self, project_id: str) -> None:
         project = await self.projects.get(project_id)

@@ -49,23 +49,26 @@ class TaskChanges:
 
     async def _change(self, task_id: str, project_id: str, move: Move) -> Task:
         # The outbox entry comes first: should this process die after the save, the change is still announced.
-        await self._announce_later(await self.look(task_id, project_id))
+        before = await self.look(task_id, project_id)
+        await self._announce_later(before, before.seq + 1)
         try:
             task = await self.tasks.change(task_id, lambda found: _move_own(found, project_id, move))
         except PermanentError:
             await self.outbox.remove(task_id)
             raise
+        if task.seq > before.seq:
+            await self._announce_later(task, task.seq)
+        else:
+            await self.outbox.remove(task_id)
         try:
             await self.publisher.publish(task_changed(task, App.SUBMISSION))
         except RetryableError as error:
             log.warning("announcement put off", task_id=task.id, reason=error.detail)
-        else:
-            await self.outbox.remove(task.id)
         return task
 
-    async def _announce_later(self, task: Task) -> None:
+    async def _announce_later(self, task: Task, seq: int) -> None:
         due = self.clock.now() + ANNOUNCED_WITHIN
-        await self.outbox.add(task, due)
+        await self.outbox.add(task, seq, due)
         self.wake_at(due)
 
     async def _hurry(self, cancel: CancelRequested) -> None:

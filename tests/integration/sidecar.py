@@ -1,0 +1,58 @@
+"""A daprd and a scheduler around an application made in the test itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from chassis.settings import SidecarSettings
+from chassis.sidecar import Sidecar
+from embedded.processes import DaprPorts, daprd, scheduler
+from starlette.types import ASGIApp
+
+APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"
+
+
+@asynccontextmanager
+async def sidecar_for(app: ASGIApp, components: Path, dapr_bin: Path, data: Path) -> AsyncIterator[Sidecar]:
+    """The app served, daprd delivering to it, and a connected client."""
+    data.mkdir(parents=True, exist_ok=True)
+    ports = DaprPorts.choose(0)
+    environment = {
+        "APP_API_TOKEN": APP_TOKEN,
+        "DAPR_API_TOKEN": DAPR_TOKEN,
+        "MOVIE_TASKS_STATE_DSN": f"{data}/state.db?_pragma=synchronous(1)",
+    }
+    server = uvicorn.Server(uvicorn.Config(app, port=ports.app, log_level="warning", lifespan="off"))
+    server.capture_signals = _nothing  # type: ignore[method-assign, assignment]
+    serving = asyncio.create_task(server.serve())
+    with (
+        scheduler(dapr_bin / "scheduler", data / "scheduler", ports, data / "scheduler.log"),
+        daprd(dapr_bin / "daprd", "test", components, ports, environment, data / "daprd.log"),
+    ):
+        settings = SidecarSettings(
+            dapr_http_port=ports.http, dapr_grpc_port=ports.grpc, dapr_api_token=DAPR_TOKEN, app_api_token=APP_TOKEN
+        )
+        sidecar = Sidecar(settings)
+        async with sidecar.connected():
+            await _until_healthy(sidecar)
+            yield sidecar
+    server.should_exit = True
+    await serving
+
+
+async def _until_healthy(sidecar: Sidecar) -> None:
+    """Until daprd has seen the app too, and the scheduler's streams are open."""
+    async with httpx.AsyncClient() as http, asyncio.timeout(30):
+        while not (await http.get(f"{sidecar.http_address}/v1.0/healthz", headers=sidecar.headers)).is_success:
+            await asyncio.sleep(0.05)
+
+
+class _nothing:  # noqa: N801 - stands in for a method
+    """The test runner keeps Ctrl-C to itself."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_error: object) -> None: ...
