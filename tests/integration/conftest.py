@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,3 +36,8 @@ def own_platform(tmp_path: Path) -> Iterator[Callable[[], Platform]]:
     yield start
     for own in started:
         own.stop()
+
+
+@pytest.fixture(scope="session")
+def dapr_bin() -> Path:
+    return Path(os.environ["MOVIE_TASKS_DAPR_BIN"])

@@ -3,11 +3,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+import pytest
 from chassis.alarm import Alarm
 from contracts.errors import DependencyUnavailable
 from contracts.testing import InMemoryJobs, SettableClock
 from contracts.testing.examples import NOON
-from pytest import MonkeyPatch
 
 from tests.conftest import until
 
@@ -80,7 +80,7 @@ async def test_a_wish_during_the_ring_is_not_forgotten() -> None:
         await until(lambda: jobs.due == {"alarm": after(20)})
 
 
-async def test_a_scheduler_that_is_away_is_asked_again(monkeypatch: MonkeyPatch) -> None:
+async def test_a_scheduler_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chassis.alarm.TRY_AGAIN_SECONDS", 0.0)
     jobs = CountingJobs(away=3)
     async with kept(jobs) as alarm:
