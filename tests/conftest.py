@@ -43,8 +43,10 @@ class World:
     bus: InMemoryBus = field(default_factory=InMemoryBus)
     jobs: InMemoryJobs = field(default_factory=InMemoryJobs)
     clock: SettableClock = field(default_factory=SettableClock)
-    objects: InMemoryObjects = field(default_factory=InMemoryObjects)
     catalog: Catalog = TINY_MODELS
+
+    def __post_init__(self) -> None:
+        self.objects = InMemoryObjects(self.clock)
 
     @property
     def outside(self) -> Outside:

@@ -1,0 +1,81 @@
+"""An engine without a device, for tests and for measuring everything around the generation."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from contracts.errors import Problem
+from contracts.identifiers import ModelKey
+from contracts.workers import Device
+
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+
+# One grey pixel.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c63680000008200817740c9c20000000049454e44ae426082"
+)
+CRASHED = Problem.of("engine-crashed", "The engine crashed", "as the script says", retryable=True)
+
+Script = Callable[["ScriptedEngine", RunJob], AsyncGenerator[JobReport]]
+
+
+class ScriptedEngine:
+    """The `Engine` port, doing what its script says; by default a job of any length in no time."""
+
+    def __init__(self, script: "Script | None" = None) -> None:
+        self.script = script or instantly
+        self.jobs: list[RunJob] = []
+        self.stopped: set[tuple[str, int]] = set()
+        self.replaced = asyncio.Event()
+        self.ready = True
+        self.device = Device(name="no device", kind="cpu")
+        self.versions = {"engine": "scripted"}
+        self.warm_models: tuple[ModelKey, ...] = ()
+
+    async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
+        self.jobs.append(job)
+        async for report in self.script(self, job):
+            if isinstance(report, Generating):
+                self.warm_models = report.warm_models
+            yield report
+
+    def stop(self, task_id: str, attempt: int) -> None:
+        self.stopped.add((task_id, attempt))
+
+    async def replace(self) -> None:
+        self.replaced.set()
+
+
+async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
+    """Every step in no time, and at the end one grey pixel."""
+    task_id, attempt = job.task_id, job.attempt
+    yield Generating(task_id=task_id, attempt=attempt, warm_models=(job.model,))
+    total = int(str(job.params.get("steps", 1)))
+    for step in range(1, total + 1):
+        await asyncio.sleep(0)
+        if (task_id, attempt) in engine.stopped:
+            yield Stopped(task_id=task_id, attempt=attempt)
+            return
+        yield Stepped(task_id=task_id, attempt=attempt, step=step, total=total)
+    yield Generated(task_id=task_id, attempt=attempt, seconds=0.0, device=engine.device)
+    path = Path(job.folder) / "output.png"
+    await asyncio.to_thread(path.write_bytes, PNG)
+    sha256 = hashlib.sha256(PNG).hexdigest()
+    yield Encoded(task_id=task_id, attempt=attempt, path=str(path), size=len(PNG), sha256=sha256)
+
+
+async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
+    """Begins, and then hears nothing until the child is replaced."""
+    yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
+    await engine.replaced.wait()
+    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
+
+
+def failing(problem: Problem) -> Script:
+    async def fail(_engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
+        yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
+        yield Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
+
+    return fail

@@ -1,0 +1,176 @@
+"""Every endpoint of storage, from the point of view of who calls it."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from storage.app import create
+from storage.settings import StorageSettings
+
+from tests.conftest import Running, Serve, World
+
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+
+
+def png(size: tuple[int, int] = (64, 48)) -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", size, "red").save(written, "PNG")
+    return written.getvalue()
+
+
+@dataclass
+class Api:
+    running: Running
+    key: str
+    stranger: str
+
+    async def upload(
+        self, content: bytes, content_type: str = "image/png", name: str = "x.png", key: str | None = None
+    ) -> httpx.Response:
+        return await self.running.http.post(
+            "/api/v1/media",
+            files={"file": (name, content, content_type)},
+            headers={"X-API-Key": self.key if key is None else key},
+        )
+
+    async def get(self, path: str, key: str | None = None, **headers: str) -> httpx.Response:
+        auth = {"X-API-Key": self.key if key is None else key}
+        return await self.running.http.get(f"/api/v1/media{path}", headers=auth | headers)
+
+
+@pytest.fixture
+async def api(world: World, serve: Serve, tmp_path: Path, database_url: Callable[[str], str]) -> AsyncIterator[Api]:
+    settings = StorageSettings(
+        storage_database=database_url("storage"),
+        storage_scratch=tmp_path / "scratch",
+        storage_largest_upload=20_000,
+        media_url="memory:///",
+        replica="test",
+    )
+    key, stranger = await world.add_project("p1", "k1"), await world.add_project("p2", "k2")
+    async with serve([create(settings, world.outside)]) as running:
+        yield Api(running, key, stranger)
+
+
+@pytest.fixture
+async def stored(api: Api) -> dict[str, Any]:
+    answer = await api.upload(png())
+    assert answer.status_code == 201, answer.text
+    media: dict[str, Any] = answer.json()
+    return media
+
+
+async def test_an_upload_is_looked_into_and_given_back(api: Api, stored: dict[str, Any]) -> None:
+    assert (stored["medium"], stored["width"], stored["height"]) == ("image", 64, 48)
+    assert stored["size"] == len(png())
+    assert (await api.get(f"/{stored['id']}")).content == png()
+    assert (await api.get(f"/{stored['id']}/details")).json() == stored
+    assert (await api.get(f"/{stored['id']}/thumbnail")).headers["content-type"] == "image/webp"
+    assert stored["manifest_url"] is None
+    assert (await api.get(f"/{stored['id']}/manifest")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        (b"", "image/png", 415),
+        (b"PK\x03\x04 a zip", "image/png", 415),
+        (b"PK\x03\x04 a zip", "application/zip", 415),
+        (b"<svg onload='alert(1)'/>", "image/svg+xml", 415),
+        (b"#EXTM3U\nfile:///etc/passwd", "video/mp4", 415),
+        (png(), "image/jpeg", 415),
+        (png(), "audio/wav", 415),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 30_000, "image/png", 413),
+        (b"x" * 200_000, "image/png", 413),
+    ],
+)
+async def test_what_must_not_come_in_is_refused(api: Api, content: bytes, content_type: str, status: int) -> None:
+    answer = await api.upload(content, content_type)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_upload_without_a_file_is_refused(api: Api) -> None:
+    headers = {"X-API-Key": api.key}
+    assert (await api.running.http.post("/api/v1/media", headers=headers)).status_code == 422
+    assert (await api.running.http.post("/api/v1/media", headers=headers, json={})).status_code == 422
+
+
+async def test_a_file_name_decides_nothing(api: Api) -> None:
+    answer = await api.upload(png(), name="../../../etc/passwd\x00.html")
+    assert answer.status_code in (201, 400, 422)
+    if answer.status_code == 201:
+        assert answer.json()["url"].startswith("/api/v1/media/")
+
+
+@pytest.mark.parametrize("part", ["", "/thumbnail", "/manifest", "/details"])
+async def test_another_projects_file_looks_like_none(api: Api, stored: dict[str, Any], part: str) -> None:
+    foreign = await api.get(f"/{stored['id']}{part}", key=api.stranger)
+    unknown = await api.get(f"/{UNKNOWN}{part}", key=api.stranger)
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.text.replace(stored["id"], "ID") == unknown.text.replace(UNKNOWN, "ID")
+
+
+@pytest.mark.parametrize("media_id", ["..%2f..%2fetc%2fpasswd", "%2e%2e", "x||y", "%00", "a" * 2000])
+async def test_an_id_that_is_a_path_finds_nothing(api: Api, media_id: str) -> None:
+    assert (await api.get(f"/{media_id}")).status_code == 404
+
+
+async def test_a_browser_may_send_its_key_in_the_address_to_fetch_and_only_to_fetch(
+    api: Api, stored: dict[str, Any]
+) -> None:
+    http = api.running.http
+    assert (await http.get(f"{stored['url']}?api_key={api.key}")).status_code == 200
+    assert (await http.get(f"{stored['thumbnail_url']}?api_key={api.key}")).status_code == 200
+    assert (await http.get(f"{stored['url']}?api_key={api.stranger}")).status_code == 404
+    assert (await http.get(f"{stored['url']}?api_key=wrong")).status_code == 401
+    assert (await http.get(stored["url"])).status_code == 401
+    assert (await http.get(f"{stored['url']}/details?api_key={api.key}")).status_code == 401
+    upload = await http.post(f"/api/v1/media?api_key={api.key}", files={"file": ("x.png", png(), "image/png")})
+    assert upload.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "start", "end"),
+    [
+        ("bytes=0-9", 206, 0, 10),
+        ("bytes=50-", 206, 50, None),
+        ("bytes=-5", 206, -5, None),
+        ("bytes=5-4", 200, 0, None),
+        ("bytes=0-1,3-4", 200, 0, None),
+        ("bytes=999999-", 416, 0, 0),
+    ],
+)
+async def test_ranges(api: Api, stored: dict[str, Any], wanted: str, status: int, start: int, end: int | None) -> None:
+    answer = await api.get(f"/{stored['id']}", Range=wanted)
+    assert answer.status_code == status
+    assert answer.content == png()[start:end]
+    if status == 206:
+        assert answer.headers["content-range"].endswith(f"/{stored['size']}")
+    if status == 416:
+        assert answer.headers["content-range"] == f"bytes */{stored['size']}"
+
+
+async def test_what_a_client_has_already_is_not_sent_again(api: Api, stored: dict[str, Any]) -> None:
+    tag = (await api.get(f"/{stored['id']}")).headers["etag"]
+    again = await api.get(f"/{stored['id']}", **{"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    changed = await api.get(f"/{stored['id']}", **{"Range": "bytes=0-9", "If-Range": '"another"'})
+    assert changed.status_code == 200
+
+
+async def test_content_of_others_is_served_safely(api: Api, stored: dict[str, Any]) -> None:
+    headers = (await api.get(f"/{stored['id']}")).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+    assert "private" in headers["cache-control"]
+
+
+async def test_head_tells_the_size(api: Api, stored: dict[str, Any]) -> None:
+    answer = await api.running.http.head(stored["url"], headers={"X-API-Key": api.key})
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, str(stored["size"]), b"")

@@ -1,0 +1,349 @@
+"""The worker over fakes: from what it is given to what it says, whatever the engine does."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+from contracts.errors import DependencyUnavailable
+from contracts.events import (
+    Assignment,
+    CancelRequested,
+    TaskProgressed,
+    WorkerHeartbeat,
+    assignment,
+    cancel_requested,
+    parse,
+    worker_heartbeat,
+)
+from contracts.media import Medium
+from contracts.records import TaskRecords, media_records
+from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status, Task
+from contracts.testing.examples import NOON, a_problem, a_task, media_result
+from contracts.workers import WorkerState, WorkerStatus
+from gpu_worker.app import create_around
+from gpu_worker.protocol import Generating, JobReport, RunJob, Stepped, Stopped
+from gpu_worker.settings import WorkerSettings
+from gpu_worker.testing import PNG, Script, ScriptedEngine, failing, instantly, until_killed
+
+from tests.conftest import Running, Serve, World, until
+
+WORKER = "gpu-worker-image-test"
+
+
+class WorkerUnderTest:
+    def __init__(self, running: Running, world: World, engine: ScriptedEngine) -> None:
+        self.running, self.world, self.engine = running, world, engine
+        self.tasks = TaskRecords(world.state, world.clock)
+
+    async def assign(self, worker_id: str = WORKER, lease: float = 30, **changes: object) -> Task:
+        task = a_task(**changes)
+        await self.tasks.create(task)
+        task = await self.tasks.change(task.id, lambda _found: Assign(worker_id, NOON + timedelta(seconds=15)))
+        await self.deliver_assignment(task, worker_id, lease)
+        return task
+
+    async def deliver_assignment(self, task: Task, worker_id: str = WORKER, lease: float = 30) -> None:
+        given = Assignment(
+            worker_id=worker_id,
+            medium=Medium.IMAGE,
+            project_id=task.project_id,
+            task_id=task.id,
+            attempt=task.attempt,
+            lease_seconds=lease,
+        )
+        await self.running.deliver(assignment(given, "scheduling", NOON))
+
+    async def cancel(self, task: Task, attempt: int = 1) -> None:
+        await self.tasks.change(task.id, lambda _found: RequestCancel())
+        cancel = CancelRequested(task_id=task.id, attempt=attempt)
+        await self.running.deliver(cancel_requested(cancel, "submission", NOON))
+
+    async def hear_itself(self) -> None:
+        heartbeat = next(m for m in self.world.bus.messages if m.event.type == "worker.heartbeat.v1")
+        await self.running.deliver(heartbeat)
+
+    async def now(self, task: Task) -> Task:
+        found = await self.tasks.get(task.id)
+        assert found is not None
+        return found
+
+    async def reaches(self, task: Task, *phases: Phase) -> Task:
+        async with asyncio.timeout(5):
+            while (found := await self.now(task)).phase not in phases:
+                await asyncio.sleep(0.001)
+        return found
+
+    async def is_idle(self) -> None:
+        await until(lambda: bool(self.heartbeats) and not self.heartbeats[-1].runs)
+
+    @property
+    def heartbeats(self) -> list[WorkerStatus]:
+        events = [parse(message.event) for message in self.world.bus.messages]
+        return [event.worker for event in events if isinstance(event, WorkerHeartbeat)]
+
+    def lifecycle(self) -> list[str]:
+        return [
+            type_ for type_ in self.world.bus.types if type_.startswith(("task.", "media.")) and "gress" not in type_
+        ]
+
+
+Start = Callable[..., AbstractAsyncContextManager[WorkerUnderTest]]
+
+
+@pytest.fixture
+def start(world: World, serve: Serve, tmp_path: Path) -> Start:
+    @asynccontextmanager
+    async def starting(script: Script | None = None, **changes: Any) -> AsyncIterator[WorkerUnderTest]:
+        engine = ScriptedEngine(script)
+        settings = WorkerSettings(
+            worker_medium=Medium.IMAGE,
+            worker_scratch=tmp_path / "scratch",
+            media_url="memory:///",
+            replica="test",
+            **changes,
+        )
+        service = create_around(engine, nullcontext, settings, world.outside)
+        async with serve([service]) as running:
+            yield WorkerUnderTest(running, world, engine)
+
+    return starting
+
+
+async def test_runs_what_it_is_given_to_staging(start: Start) -> None:
+    async with start() as worker:
+        task = await worker.assign()
+        found = await worker.reaches(task, Phase.STORING)
+        assert found.produced is not None
+        assert found.produced.key == f"staging/{task.id}/1/output.png"
+        assert b"".join([chunk async for chunk in worker.world.objects.read(found.produced.key)]) == PNG
+        assert found.produced.provenance.params == task.params
+        assert found.produced.provenance.worker_id == WORKER
+        await worker.is_idle()
+        assert worker.lifecycle() == ["task.processing.v1", "task.processing.v1", "media.produced.v1"]
+
+
+async def test_a_warm_model_skips_loading(start: Start) -> None:
+    async with start() as worker:
+        worker.engine.warm_models = ("tiny-image",)
+        found = await worker.reaches(await worker.assign(), Phase.STORING)
+        assert Phase.LOADING_MODEL not in found.phase_seconds
+
+
+async def test_takes_nothing_before_it_has_heard_itself(start: Start) -> None:
+    async with start() as worker:
+        await until(lambda: bool(worker.heartbeats))
+        assert worker.heartbeats[-1].state is WorkerState.STARTING
+        await worker.hear_itself()
+        await until(lambda: worker.heartbeats[-1].state is WorkerState.READY)
+        assert worker.heartbeats[-1].models == ("tiny-image", "tiny-image-edit")
+
+
+async def test_does_not_take_an_earlier_life_for_itself(start: Start) -> None:
+    async with start() as worker:
+        await until(lambda: bool(worker.heartbeats))
+        earlier = worker.heartbeats[-1].model_copy(update={"started_at": NOON - timedelta(hours=1)})
+        await worker.running.deliver(worker_heartbeat(earlier, "gpu-worker-image"))
+        assert worker.heartbeats[-1].state is WorkerState.STARTING
+
+
+async def test_leaves_what_is_for_others(start: Start) -> None:
+    async with start() as worker:
+        task = await worker.assign(worker_id="gpu-worker-image-other")
+        assert worker.engine.jobs == []
+        assert (await worker.now(task)).phase is Phase.ASSIGNED
+
+
+async def test_an_assignment_delivered_twice_is_run_once(start: Start) -> None:
+    async with start(until_killed) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.deliver_assignment(task)
+        await worker.deliver_assignment(task)
+        assert len(worker.engine.jobs) == 1
+        worker.engine.replaced.set()
+
+
+async def test_an_assignment_that_is_over_is_not_begun(start: Start) -> None:
+    async with start() as worker:
+        task = a_task()
+        await worker.tasks.create(task)
+        assigned = await worker.tasks.change(task.id, lambda _found: Assign(WORKER, NOON))
+        await worker.tasks.change(task.id, lambda _found: RequestCancel())
+        await worker.deliver_assignment(assigned)
+        await worker.is_idle()
+        assert worker.engine.jobs == []
+
+
+async def test_a_cancel_stops_the_run_at_its_next_step(start: Start) -> None:
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.cancel(task)
+        found = await worker.reaches(task, Phase.CANCELLED)
+        assert found.status is Status.CANCELLED
+        assert worker.lifecycle()[-1] == "task.cancelled.v1"
+
+
+async def test_a_run_that_does_not_stop_is_killed(start: Start) -> None:
+    async with start(until_killed, worker_stop_within=timedelta(seconds=0.01)) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.cancel(task)
+        assert (await worker.reaches(task, Phase.CANCELLED)).failures == 0
+        assert worker.engine.replaced.is_set()
+
+
+async def test_a_cancel_nobody_broadcast_is_seen_in_the_record(start: Start) -> None:
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.tasks.change(task.id, lambda _found: RequestCancel())
+        while (await worker.now(task)).phase is Phase.GENERATING:
+            worker.world.clock.advance(seconds=1)
+            await asyncio.sleep(0.002)
+        assert (await worker.now(task)).phase is Phase.CANCELLED
+
+
+async def test_a_run_beyond_its_time_limit_is_killed_and_fails_for_good(start: Start) -> None:
+    async with start(until_killed) as worker:
+        task = await worker.assign(time_limit_seconds=0.02)
+        found = await worker.reaches(task, Phase.FAILED)
+        assert found.error is not None
+        assert (found.error.code, found.error.retryable) == ("time-limit-exceeded", False)
+        assert worker.engine.replaced.is_set()
+
+
+@pytest.mark.parametrize(("retryable", "phase"), [(True, Phase.RETRY_WAIT), (False, Phase.FAILED)])
+async def test_a_failure_says_again_or_never(start: Start, retryable: bool, phase: Phase) -> None:
+    async with start(failing(a_problem(retryable))) as worker:
+        found = await worker.reaches(await worker.assign(), Phase.RETRY_WAIT, Phase.FAILED)
+        assert found.phase is phase
+        assert found.error == a_problem(retryable)
+
+
+async def test_an_input_that_is_gone_fails_for_good_before_anything_is_generated(start: Start) -> None:
+    async with start() as worker:
+        missing = media_result(a_task()).id
+        found = await worker.reaches(
+            await worker.assign(model="tiny-image-edit", inputs={"image": missing}), Phase.FAILED, Phase.STORING
+        )
+        assert found.phase is Phase.FAILED
+        assert worker.engine.jobs == []
+
+
+async def test_another_projects_media_is_no_input_even_if_the_record_says_so(start: Start) -> None:
+    async with start() as worker:
+        foreign = media_result(a_task(project_id="p2"))
+        await media_records(worker.world.state).create(foreign.id, foreign)
+        await worker.world.objects.put(foreign.key, PNG)
+        task = await worker.assign(model="tiny-image-edit", inputs={"image": foreign.id})
+        assert (await worker.reaches(task, Phase.FAILED, Phase.STORING)).phase is Phase.FAILED
+        assert worker.engine.jobs == []
+
+
+async def test_inputs_are_handed_to_the_engine_as_files(start: Start) -> None:
+    async with start() as worker:
+        own = media_result(a_task())
+        await media_records(worker.world.state).create(own.id, own)
+        await worker.world.objects.put(own.key, PNG)
+        await worker.reaches(await worker.assign(model="tiny-image-edit", inputs={"image": own.id}), Phase.STORING)
+        assert list(worker.engine.jobs[0].inputs) == ["image"]
+
+
+async def test_a_zombie_is_refused_and_leaves_nothing_behind(start: Start) -> None:
+    """Its lease ran out while it generated, and the task was given to another worker."""
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.tasks.change(task.id, lambda _found: RetryLater(1, a_problem(), NOON))
+        await worker.tasks.change(task.id, lambda _found: Assign("gpu-worker-image-other", NOON))
+        worker.engine.script = instantly
+        finish.set()
+        await worker.is_idle()
+        found = await worker.now(task)
+        assert (found.phase, found.attempt, found.worker_id) == (Phase.ASSIGNED, 2, "gpu-worker-image-other")
+        assert [stored async for stored in worker.world.objects.list("staging")] == []
+
+
+async def test_cut_off_from_the_bus_it_stops_itself(start: Start) -> None:
+    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.005)) as worker:
+        await until(lambda: bool(worker.heartbeats))
+        await worker.hear_itself()
+        task = await worker.assign(lease=30)
+        await worker.reaches(task, Phase.GENERATING)
+        worker.world.clock.advance(seconds=31)
+        await worker.is_idle()
+        assert (task.id, 1) in worker.engine.stopped
+        assert worker.heartbeats[-1].state is WorkerState.STARTING
+        assert (await worker.now(task)).phase is Phase.GENERATING, "the lease decides what becomes of it"
+
+
+async def test_told_to_go_it_hands_back_what_it_has(start: Start) -> None:
+    async with start(until_killed) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+    found = await worker.now(task)
+    assert (found.phase, found.failures) == (Phase.QUEUED, 0)
+    assert worker.lifecycle()[-1] == "task.queued.v1"
+
+
+async def test_an_object_store_that_is_away_is_tried_again(start: Start, world: World) -> None:
+    class Away(type(world.objects)):  # type: ignore[misc]
+        away = 2
+
+        async def put(self, key: str, content: bytes | Path) -> None:
+            if self.away:
+                self.away -= 1
+                raise DependencyUnavailable("away")
+            await super().put(key, content)
+
+    world.objects = Away()
+    with stamina.set_testing(True, attempts=5):
+        async with start() as worker:
+            await worker.reaches(await worker.assign(), Phase.STORING)
+
+
+async def test_progress_is_told_at_a_measured_pace_and_written_down(start: Start) -> None:
+    async with start(step_by_step) as worker:
+        task = await worker.assign(params={"prompt": "x", "steps": 40})
+        await worker.reaches(task, Phase.GENERATING)
+        while (await worker.now(task)).phase is Phase.GENERATING:
+            worker.world.clock.advance(seconds=0.1)
+            await asyncio.sleep(0.002)
+            if worker.world.clock.now() > NOON + timedelta(seconds=5):
+                finish.set()
+        progressed = [parse(message.event) for message in worker.world.bus.messages]
+        told = [event.progress for event in progressed if isinstance(event, TaskProgressed)]
+        assert 2 <= len(told) < 60
+        assert all(later.step > earlier.step for earlier, later in pairwise(told))
+
+
+finish = asyncio.Event()
+
+
+@pytest.fixture(autouse=True)
+def _unfinished() -> None:
+    finish.clear()
+
+
+async def step_by_step(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
+    """A step every millisecond, until it is stopped or the test says that it is enough."""
+    task_id, attempt = job.task_id, job.attempt
+    yield Generating(task_id=task_id, attempt=attempt, warm_models=(job.model,))
+    step = 0
+    while not finish.is_set():
+        if (task_id, attempt) in engine.stopped:
+            yield Stopped(task_id=task_id, attempt=attempt)
+            return
+        step += 1
+        yield Stepped(task_id=task_id, attempt=attempt, step=step, total=10_000)
+        await asyncio.sleep(0.001)
+    async for report in instantly(engine, job.model_copy(update={"params": {"steps": 0}})):
+        if not isinstance(report, Generating):
+            yield report

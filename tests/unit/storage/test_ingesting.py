@@ -1,0 +1,213 @@
+"""Results from staging into their project, over fakes and with real media libraries."""
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from contracts.errors import DependencyUnavailable
+from contracts.events import task_changed
+from contracts.records import TaskRecords, media_records
+from contracts.tasks import Phase, RequestCancel, Task
+from contracts.testing.examples import a_task_in, produced_media
+from contracts.topics import task_key
+from PIL import Image
+from storage.app import create
+from storage.settings import StorageSettings
+
+from tests.conftest import Running, Serve, World, settle, until
+
+
+def png(colour: str = "red") -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(written, "PNG")
+    return written.getvalue()
+
+
+class Storage:
+    def __init__(self, running: Running, world: World) -> None:
+        self.running, self.world = running, world
+        self.tasks = TaskRecords(world.state, world.clock)
+
+    async def produce(self, content: bytes | None = None, **claim: object) -> Task:
+        """A task whose worker has put `content` into staging and made a claim of it."""
+        content = png() if content is None else content
+        task = a_task_in(Phase.STORING)
+        honest = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        produced = produced_media(task).model_copy(update=honest | claim)
+        task = task.model_copy(update={"produced": produced})
+        await self.world.state.create(task_key(task.id), task.model_dump_json().encode())
+        await self.world.objects.put(produced.key, content)
+        return task
+
+    async def hear(self, task: Task) -> None:
+        assert await self.running.deliver(task_changed(task, "gpu-worker-image")) == "SUCCESS"
+
+    async def store(self, task: Task) -> Task:
+        """The task once it has left storage, and everybody was told."""
+        await self.hear(task)
+        async with asyncio.timeout(5):
+            while (found := await self.now(task)).phase is Phase.STORING:
+                await asyncio.sleep(0.001)
+        await settle(self.world)
+        return found
+
+    async def now(self, task: Task) -> Task:
+        found = await self.tasks.get(task.id)
+        assert found is not None
+        return found
+
+    async def keys(self, prefix: str) -> list[str]:
+        return [stored.key async for stored in self.world.objects.list(prefix)]
+
+    async def ring_due(self) -> None:
+        for name in [name for name, due in self.world.jobs.due.items() if due <= self.world.clock.now()]:
+            del self.world.jobs.due[name]
+            assert await self.running.ring(name) == 204
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: Callable[[str], str]) -> StorageSettings:
+    return StorageSettings(
+        storage_database=database_url("storage"),
+        storage_scratch=tmp_path / "scratch",
+        media_url="memory:///",
+        replica="test",
+    )
+
+
+@pytest.fixture
+async def storage(world: World, serve: Serve, settings: StorageSettings) -> AsyncIterator[Storage]:
+    async with serve([create(settings, world.outside)]) as running:
+        started = Storage(running, world)
+        await until(lambda: "storage-ingest-test" in world.jobs.due)
+        await started.ring_due()
+        yield started
+
+
+async def test_a_result_is_verified_and_promoted(storage: Storage) -> None:
+    task = await storage.produce()
+    done = await storage.store(task)
+    assert done.phase is Phase.DONE
+    assert done.result is not None
+    assert (done.result.width, done.result.height, done.result.content_type) == (64, 48, "image/png")
+    assert await media_records(storage.world.state).get(done.result.id) == done.result
+    prefix = f"projects/{task.project_id}/media/{done.result.id}"
+    assert await storage.keys("projects") == [
+        f"{prefix}/manifest.json",
+        f"{prefix}/original.png",
+        f"{prefix}/thumbnail.webp",
+    ]
+    assert await storage.keys("staging") == []
+    manifest = b"".join([chunk async for chunk in storage.world.objects.read(f"{prefix}/manifest.json")])
+    assert json.loads(manifest)["provenance"]["params"] == task.params
+    assert storage.world.bus.types == ["task.done.v1"]
+
+
+async def test_heard_twice_it_is_stored_once(storage: Storage) -> None:
+    task = await storage.produce()
+    await storage.hear(task)
+    done = await storage.store(task)
+    again = await storage.store(task)
+    assert (again.seq, again.result) == (done.seq, done.result)
+
+
+@pytest.mark.parametrize(
+    ("content", "claim"),
+    [
+        (b"not a picture at all", {}),
+        (png(), {"sha256": "f" * 64}),
+        (png(), {"size": 5}),
+        (png(), {"content_type": "image/jpeg"}),
+    ],
+)
+async def test_a_file_that_is_not_what_was_claimed_costs_the_attempt(
+    storage: Storage, content: bytes, claim: dict[str, object]
+) -> None:
+    failed = await storage.store(await storage.produce(content, **claim))
+    assert failed.phase is Phase.RETRY_WAIT
+    assert failed.error is not None
+    assert failed.error.code == "media-corrupt"
+    assert await storage.keys("projects") == []
+
+
+async def test_a_file_that_is_gone_costs_the_attempt(storage: Storage) -> None:
+    task = await storage.produce()
+    await storage.world.objects.delete(task.produced.key if task.produced else "")
+    assert (await storage.store(task)).phase is Phase.RETRY_WAIT
+
+
+async def test_a_result_nobody_wants_any_more_is_not_stored(storage: Storage) -> None:
+    task = await storage.produce()
+    await storage.tasks.change(task.id, lambda _found: RequestCancel())
+    assert (await storage.store(task)).phase is Phase.CANCELLED
+    assert await storage.keys("projects") == []
+    assert await storage.keys("staging") == []
+
+
+async def test_a_zombies_claim_is_passed_over(storage: Storage) -> None:
+    task = await storage.produce()
+    zombie = task.model_copy(update={"attempt": 0, "seq": task.seq - 1})
+    await storage.hear(zombie)
+    await settle(storage.world)
+    assert (await storage.now(task)).phase is Phase.STORING
+    assert storage.world.bus.types == []
+
+
+async def test_a_store_that_is_away_is_tried_again_when_the_alarm_rings(storage: Storage, world: World) -> None:
+    task = await storage.produce()
+    copy, world.objects.copy = world.objects.copy, _away  # type: ignore[method-assign, assignment]
+    await storage.hear(task)
+    await until(lambda: world.jobs.due["storage-ingest-test"] > world.clock.now())
+    assert (await storage.now(task)).phase is Phase.STORING
+    world.objects.copy = copy  # type: ignore[method-assign]
+    world.clock.advance(minutes=5)
+    await storage.ring_due()
+    await until(lambda: world.bus.types == ["task.done.v1"])
+
+
+async def _away(_source: str, _target: str) -> None:
+    raise DependencyUnavailable("away")
+
+
+async def test_a_crash_between_saving_and_saying_is_made_good(
+    world: World, serve: Serve, settings: StorageSettings
+) -> None:
+    """The end was saved, and the process died before it could announce it."""
+
+    async def lost(_message: object) -> None:
+        raise DependencyUnavailable("the broker is away")
+
+    publish, world.bus.publish = world.bus.publish, lost  # type: ignore[method-assign, assignment]
+    async with serve([create(settings, world.outside)]) as running:
+        storage = Storage(running, world)
+        task = await storage.produce()
+        assert (await storage.store(task)).phase is Phase.DONE
+    world.bus.publish = publish  # type: ignore[method-assign]
+    world.clock.advance(minutes=5)
+    async with serve([create(settings, world.outside)]) as running:
+        storage = Storage(running, world)
+        await until(lambda: any(name.startswith("storage-ingest") for name in world.jobs.due))
+        await storage.ring_due()
+        await until(lambda: world.bus.types == ["task.done.v1"])
+
+
+async def test_the_sweep_takes_orphans_and_leaves_what_is_under_way(storage: Storage) -> None:
+    task = await storage.produce()
+    orphan = f"staging/{task.id}/0/output.png"
+    stranger = "staging/00000000-0000-0000-0000-000000000000/1/output.png"
+    for key in (orphan, stranger):
+        await storage.world.objects.put(key, b"x")
+    storage.world.clock.advance(hours=2)
+    fresh = "staging/00000000-0000-0000-0000-000000000000/2/output.png"
+    await storage.world.objects.put(fresh, b"x")
+    assert await storage.running.ring("storage-sweep-test") == 204
+    assert task.produced is not None
+    assert sorted(await storage.keys("staging")) == sorted([task.produced.key, fresh])
+    await until(
+        lambda: storage.world.jobs.due["storage-sweep-test"] > storage.world.clock.now() + timedelta(minutes=59)
+    )

@@ -1,0 +1,125 @@
+"""Looking into files, most of which are not what they say."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from contracts.errors import UnsupportedMedia
+from PIL import Image
+from storage.adapters import media_tools
+from storage.adapters.media_tools import PillowAndPyAV
+from storage.domain import Probe
+
+TOOLS = PillowAndPyAV()
+
+
+def picture(path: Path, kind: str = "PNG", size: tuple[int, int] = (40, 30)) -> Path:
+    Image.new("RGB", size, "red").save(path, kind)
+    return path
+
+
+def clip(path: Path, frames: int = 5) -> Path:
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n in range(frames):
+            shade = np.full((48, 64, 3), n * 40, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def sound(path: Path, kind: str = "wav", codec: str = "pcm_s16le") -> Path:
+    with av.open(path, "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=16000, layout="mono")
+        wave = (np.sin(np.linspace(0, 400, 16000)) * 20000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(wave.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
+)
+async def test_pictures(tmp_path: Path, kind: str, content_type: str) -> None:
+    assert await TOOLS.probe(picture(tmp_path / "x", kind)) == Probe(content_type, width=40, height=30)
+
+
+async def test_a_clip(tmp_path: Path) -> None:
+    probe = await TOOLS.probe(clip(tmp_path / "x"))
+    assert (probe.content_type, probe.width, probe.height, probe.frame_rate) == ("video/mp4", 64, 48, 10)
+    assert probe.duration_seconds == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("wav", "pcm_s16le"), ("flac", "flac")])
+async def test_a_sound(tmp_path: Path, kind: str, codec: str) -> None:
+    probe = await TOOLS.probe(sound(tmp_path / "x", kind, codec))
+    assert (probe.content_type, probe.sample_rate, probe.channels) == (f"audio/{kind}", 16000, 1)
+    assert probe.duration_seconds == pytest.approx(1.0, abs=0.05)
+
+
+async def test_thumbnails_of_all_three(tmp_path: Path) -> None:
+    large = picture(tmp_path / "picture", size=(1000, 500))
+    for path in (large, clip(tmp_path / "clip"), sound(tmp_path / "sound")):
+        small = await TOOLS.thumbnail(path, await TOOLS.probe(path))
+        with Image.open(io.BytesIO(small)) as image:
+            assert image.format == "WEBP"
+            assert max(image.size) <= 320
+
+
+def test_a_picture_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_tools, "MOST_PIXELS", 1000)
+    path = picture(tmp_path / "x", size=(100, 100))
+    with pytest.raises(UnsupportedMedia, match="pixels"):
+        media_tools._probe_image(path, "image/png")
+
+
+def a_zip() -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("x", "y")
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        a_zip(),
+        b"<html><script>alert(1)</script></html>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"\x89PNG\r\n\x1a\n" + b"\x00" * 100,
+        b"RIFF\x00\x00\x00\x00WAVEfmt " + b"\xff" * 50,
+        b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 200,
+        b"fLaC" + b"\x00" * 200,
+        b"\x1aE\xdf\xa3" + b"\x00" * 200,
+        b"OggS" + b"\x00" * 200,
+        b"ID3\x03\x00" + b"\x00" * 200,
+    ],
+)
+async def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(UnsupportedMedia):
+        await TOOLS.probe(path)
+
+
+async def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    for whole in (picture(tmp_path / "a", size=(500, 500)), clip(tmp_path / "b")):
+        content = whole.read_bytes()
+        whole.write_bytes(content[: len(content) // 3])
+        with pytest.raises(UnsupportedMedia):
+            await TOOLS.probe(whole)
+
+
+def test_nothing_listens_to_playlists() -> None:
+    """The readers are named one by one; none of them follows addresses inside a file."""
+    assert not {"hls", "concat", "dash", "sdp", "rtsp"} & set(media_tools.READERS.values())
