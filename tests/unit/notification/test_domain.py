@@ -1,0 +1,81 @@
+import random
+from datetime import timedelta
+
+import pytest
+from contracts.testing.examples import NOON
+from hypothesis import given
+from hypothesis import strategies as st
+from notification.domain import ENDINGS, RETRY_AFTER, Answer, Happening, next_try, read_retry_after, wants
+
+RANDOM = random.Random(1)
+REFUSED = Answer(500, "Internal Server Error")
+
+
+def test_the_schedule_is_standard_webhooks_own() -> None:
+    """https://github.com/standard-webhooks/standard-webhooks, "Retry schedule": ten tries over some three days."""
+    minutes = [wait.total_seconds() / 60 for wait in RETRY_AFTER]
+    assert minutes == [5 / 60, 5, 30, 120, 300, 600, 840, 1200, 1440]
+
+
+@given(st.integers(1, 9), st.integers())
+def test_waits_follow_the_schedule_with_a_little_jitter(tries: int, seed: int) -> None:
+    again = next_try(tries, REFUSED, NOON, random.Random(seed))
+    assert again is not None
+    assert RETRY_AFTER[tries - 1] <= again - NOON <= RETRY_AFTER[tries - 1] * 1.1
+
+
+def test_after_the_schedule_it_is_given_up() -> None:
+    assert next_try(10, REFUSED, NOON, RANDOM) is None
+
+
+def test_gone_is_gone() -> None:
+    assert next_try(1, Answer(410, "Gone"), NOON, RANDOM) is None
+
+
+def test_a_receiver_may_ask_for_more_time_but_not_for_less() -> None:
+    later = next_try(1, Answer(429, "", timedelta(minutes=7)), NOON, RANDOM)
+    assert later == NOON + timedelta(minutes=7)
+    sooner = next_try(3, Answer(503, "", timedelta(seconds=1)), NOON, RANDOM)
+    assert sooner is not None
+    assert sooner >= NOON + RETRY_AFTER[2]
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        (None, None),
+        ("", None),
+        ("120", timedelta(minutes=2)),
+        ("99999999999999999999", timedelta(days=1)),
+        ("-5", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after(header: str | None, wait: timedelta | None) -> None:
+    assert read_retry_after(header) == wait
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_only_two_hundreds_accept(status: int) -> None:
+    assert Answer(status, "").accepted
+
+
+@pytest.mark.parametrize("status", [None, 100, 301, 302, 400, 404, 410, 500])
+def test_everything_else_refuses(status: int | None) -> None:
+    assert not Answer(status, "").accepted
+
+
+def test_filters() -> None:
+    assert wants(ENDINGS, "task.done.v1")
+    assert not wants(ENDINGS, "task.processing.v1")
+    assert wants(["*"], "anything")
+    assert wants(["task.*"], "task.done.v1")
+    assert not wants(["task.*"], "media.produced.v1")
+
+
+@given(st.text(min_size=1))
+def test_a_webhook_id_holds_nothing_that_the_signature_uses(event_id: str) -> None:
+    happening = Happening(event_id, "task.done.v1", NOON, "p1", None, {})
+    assert "." not in happening.webhook_id
