@@ -93,3 +93,12 @@ async def test_what_a_stopped_platform_had_in_hand_is_handed_back_without_blame(
             again.http.headers["X-API-Key"] = key
             await check_ended_once(again, task["id"], hooks, attempts={2})
             assert (await again.status(task["id"]))["failures"] == 0
+
+
+async def test_a_platform_that_loses_its_sidecar_stops_and_says_why(own_platform: StartPlatform) -> None:
+    own = own_platform()
+    [daprd] = [child for child in psutil.Process(own.pid).children() if child.name() == "daprd"]
+    daprd.kill()
+    assert own.process is not None
+    assert await asyncio.to_thread(own.process.wait, 30) == 1
+    assert "daprd ended with exit code -9" in own.log

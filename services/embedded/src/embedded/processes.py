@@ -20,7 +20,7 @@ SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 class ProcessFailed(Exception):
-    """A child process did not come up; the text holds the end of its log."""
+    """A child process did not come up, or has ended; the text holds the end of its log."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -52,8 +52,11 @@ class DaprPorts:
         return cls(app or free_ports(1)[0], *free_ports(9))
 
 
+Process = subprocess.Popen[bytes]
+
+
 @contextmanager
-def scheduler(binary: Path, data: Path, ports: DaprPorts, log: Path) -> Iterator[None]:
+def scheduler(binary: Path, data: Path, ports: DaprPorts, log: Path) -> Iterator[Process]:
     name = "dapr-scheduler-server-0"
     command = [
         str(binary),
@@ -69,15 +72,15 @@ def scheduler(binary: Path, data: Path, ports: DaprPorts, log: Path) -> Iterator
         f"--etcd-client-port={ports.scheduler_client}",
         f"--etcd-initial-cluster={name}=http://127.0.0.1:{ports.scheduler_peer}",
     ]
-    with _running("scheduler", command, {}, log) as process:
+    with _running(command, {}, log) as process:
         _wait_until(process, log, lambda: _answers(f"http://127.0.0.1:{ports.scheduler_health}/healthz"))
-        yield
+        yield process
 
 
 @contextmanager
 def daprd(
     binary: Path, app_id: str, components: Path, ports: DaprPorts, environment: Mapping[str, str], log: Path
-) -> Iterator[None]:
+) -> Iterator[Process]:
     command = [
         str(binary),
         f"--app-id={app_id}",
@@ -96,16 +99,14 @@ def daprd(
         "--dapr-graceful-shutdown-seconds=5",
         "--log-level=info",
     ]
-    with _running("daprd", command, environment, log) as process:
+    with _running(command, environment, log) as process:
         outbound = f"http://127.0.0.1:{ports.http}/v1.0/healthz/outbound"
         _wait_until(process, log, lambda: _answers(outbound))
-        yield
+        yield process
 
 
 @contextmanager
-def _running(
-    name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
+def _running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Process]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -132,13 +133,18 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _wait_until(process: "subprocess.Popen[bytes]", log: Path, up: Callable[[], bool]) -> None:
+def check_alive(process: Process, log: Path) -> None:
+    """Raises `ProcessFailed` with the end of its log when the process has ended."""
+    if process.poll() is not None:
+        raise ProcessFailed(f"{log.stem} ended with exit code {process.returncode}. The end of {log}:\n{_end_of(log)}")
+
+
+def _wait_until(process: Process, log: Path, up: Callable[[], bool]) -> None:
     started = time.monotonic()
     while not up():
-        if process.poll() is not None:
-            raise ProcessFailed(f"it ended with exit code {process.returncode}:\n{_end_of(log)}")
+        check_alive(process, log)
         if time.monotonic() - started > UP_WITHIN_SECONDS:
-            raise ProcessFailed(f"it was not up after {UP_WITHIN_SECONDS} s:\n{_end_of(log)}")
+            raise ProcessFailed(f"{log.stem} was not up after {UP_WITHIN_SECONDS} s. The end of {log}:\n{_end_of(log)}")
         time.sleep(0.05)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import fcntl
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from chassis.settings import SidecarSettings
 from embedded.address import Address, forget_address, read_address, write_address
 from embedded.app import create
 from embedded.credentials import Credentials, load_or_create
-from embedded.processes import DaprPorts, daprd, scheduler
+from embedded.processes import DaprPorts, Process, check_alive, daprd, scheduler
 from embedded.settings import EmbeddedSettings
 
 APP_ID = "movie-tasks"
@@ -34,7 +35,7 @@ def run(settings: EmbeddedSettings) -> None:
     with _only_one(settings.data):
         credentials = load_or_create(settings.data)
         ports = DaprPorts.choose(settings.port)
-        with _dapr(settings, ports, credentials):
+        with _dapr(settings, ports, credentials) as children:
             address = Address(f"http://{settings.host}:{ports.app}", f"http://127.0.0.1:{ports.http}")
             sidecar = SidecarSettings(
                 dapr_http_port=ports.http,
@@ -51,7 +52,18 @@ def run(settings: EmbeddedSettings) -> None:
                 access_log=False,
                 timeout_graceful_shutdown=SHUT_DOWN_WITHIN_SECONDS,
             )
-            asyncio.run(_serve(uvicorn.Server(config), address, settings.data))
+            server = uvicorn.Server(config)
+            for child in children.values():
+                threading.Thread(target=_stop_when_gone, args=(child, server), daemon=True).start()
+            asyncio.run(_serve(server, address, settings.data))
+            for log, child in children.items():
+                check_alive(child, log)
+
+
+def _stop_when_gone(child: Process, server: uvicorn.Server) -> None:
+    """Services without their sidecar look alive and can do nothing."""
+    child.wait()
+    server.should_exit = True
 
 
 async def _serve(server: uvicorn.Server, address: Address, data: Path) -> None:
@@ -91,17 +103,18 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _dapr(settings: EmbeddedSettings, ports: DaprPorts, credentials: Credentials) -> Iterator[None]:
-    logs = settings.data / "logs"
+def _dapr(settings: EmbeddedSettings, ports: DaprPorts, credentials: Credentials) -> Iterator[Mapping[Path, Process]]:
+    """Both Dapr processes, by the logs they write."""
+    logs, binaries = settings.data / "logs", settings.dapr_bin
+    scheduler_log, daprd_log = logs / "scheduler.log", logs / "daprd.log"
     environment = {
         "APP_API_TOKEN": credentials.app_api_token,
         "DAPR_API_TOKEN": credentials.dapr_api_token,
         # NORMAL loses nothing when a process dies, and saves a disk flush at every step of every task.
         "MOVIE_TASKS_STATE_DSN": f"{settings.data.resolve()}/state.db?_pragma=synchronous(1)",
     }
-    binaries = settings.dapr_bin
     with (
-        scheduler(binaries / "scheduler", settings.data / "scheduler", ports, logs / "scheduler.log"),
-        daprd(binaries / "daprd", APP_ID, settings.components, ports, environment, logs / "daprd.log"),
+        scheduler(binaries / "scheduler", settings.data / "scheduler", ports, scheduler_log) as first,
+        daprd(binaries / "daprd", APP_ID, settings.components, ports, environment, daprd_log) as second,
     ):
-        yield
+        yield {scheduler_log: first, daprd_log: second}
