@@ -74,6 +74,10 @@ test-unit: .venv/.synced ## Unit and contract tests, over fakes
 test-integration: setup ## On real daprd, real pipelines and real files
 	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q
 
+.PHONY: bench
+bench: setup ## Measure what the platform costs, as a table
+	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench
+
 .PHONY: clean
 clean: ## Forget what the platform kept on this machine
 	rm -rf .movie-tasks demo-output

@@ -110,11 +110,11 @@ def serve(world: World) -> Serve:
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> Callable[[str], str]:
-    return lambda name: f"sqlite+aiosqlite:///{tmp_path}/{name}.db"
+    return lambda name: f"sqlite:///{tmp_path}/{name}.db"
 
 
-async def until(true: Callable[[], bool], within: float = 5) -> None:
-    """Waits for something that another task is about to do."""
+async def until(true: Callable[[], bool], within: float = 30) -> None:
+    """Waits for something that another task is about to do; long, for machines that are busy with other things."""
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.001)

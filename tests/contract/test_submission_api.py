@@ -258,7 +258,11 @@ class TestMonitoring:
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
     async def test_workers_are_those_heard_lately_and_do_not_tell_whose_tasks_they_run(self, api: Api) -> None:
-        worker = a_worker(sent_at=NOON, state="busy", runs=[{"task_id": UNKNOWN, "attempt": 1, "phase": "generating"}])
+        worker = a_worker(
+            sent_at=NOON,
+            state="busy",
+            runs=[{"task_id": UNKNOWN, "attempt": 1, "phase": "generating", "on_device": True}],
+        )
         await api.running.deliver(worker_heartbeat(worker, "gpu-worker-image"))
         report = (await api.call("GET", "/workers/status")).json()
         assert report["by_state"] == {"busy": 1}

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,8 @@ SETTINGS = {
 @dataclass
 class Platform:
     data: Path
+    command: Sequence[str] = (sys.executable, "-m", "embedded", "run")
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -61,11 +63,9 @@ class Platform:
         (self.data / "logs").mkdir(parents=True, exist_ok=True)
         # What a killed process has left behind must not be taken for the new one's.
         (self.data / "address.json").unlink(missing_ok=True)
-        environment = {**os.environ, **SETTINGS, "MOVIE_TASKS_DATA": str(self.data)}
+        environment = {**os.environ, **self.settings, "MOVIE_TASKS_DATA": str(self.data)}
         with (self.data / "logs" / "platform.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "embedded", "run"], env=environment, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             address = read_address(self.data)

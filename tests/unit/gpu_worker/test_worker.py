@@ -74,7 +74,7 @@ class WorkerUnderTest:
         return found
 
     async def reaches(self, task: Task, *phases: Phase) -> Task:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (found := await self.now(task)).phase not in phases:
                 await asyncio.sleep(0.001)
         return found
@@ -101,6 +101,7 @@ def start(world: World, serve: Serve, tmp_path: Path) -> Start:
     @asynccontextmanager
     async def starting(script: Script | None = None, **changes: Any) -> AsyncIterator[WorkerUnderTest]:
         engine = ScriptedEngine(script)
+        changes = {"worker_heartbeat": timedelta(seconds=0.02)} | changes
         settings = WorkerSettings(
             worker_medium=Medium.IMAGE,
             worker_scratch=tmp_path / "scratch",

@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 from contracts.errors import NotFound
-from contracts.events import CloudEvent, FeedEntry
+from contracts.events import CloudEvent, FeedEntry, FeedGrew
 from contracts.records import TaskRecords
 from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON, a_task
 from notification.domain import Happening
 from notification.handlers.watching import BACKLOG, Item, Watching
 
-ENVELOPE = CloudEvent(id="x", source="/test", type="feed.entry.v1", data={})
+ENVELOPE = CloudEvent(id="x", source="/test", type="feed.grew.v1", data={})
 
 
 class FeedOf:
@@ -39,10 +39,11 @@ def happening(position: int) -> Happening:
     return Happening(f"e{position}", "task.done.v1", NOON, "p1", a_task().id, {"n": position})
 
 
-def entry(position: int, project_id: str = "p1") -> FeedEntry:
-    return FeedEntry(
+def grown(position: int, project_id: str = "p1") -> FeedGrew:
+    entry = FeedEntry(
         position=position, project_id=project_id, task_id=a_task().id, type="task.done.v1", data={"n": position}
     )
+    return FeedGrew(entries=(entry,))
 
 
 def watching(feed: FeedOf) -> Watching:
@@ -64,7 +65,7 @@ async def test_what_comes_while_the_past_is_read_is_told_once_and_in_order() -> 
     taking = asyncio.create_task(take(live.watch("p1", None, 1), 4))
     await feed.asked.wait()
     for position in (2, 3, 4, 5):
-        await live.on_feed_entry(entry(position), ENVELOPE)
+        await live.on_feed_grew(grown(position), ENVELOPE)
     assert [item.position for item in await taking] == [2, 3, 4, 5]
 
 
@@ -76,8 +77,8 @@ async def test_other_projects_are_not_heard() -> None:
     live = watching(FeedOf())
     taking = asyncio.create_task(take(live.watch("p1", None, 0), 1))
     await asyncio.sleep(0.01)
-    await live.on_feed_entry(entry(1, "p2"), ENVELOPE)
-    await live.on_feed_entry(entry(2), ENVELOPE)
+    await live.on_feed_grew(grown(1, "p2"), ENVELOPE)
+    await live.on_feed_grew(grown(2), ENVELOPE)
     assert [item.position for item in await taking] == [2]
 
 
@@ -88,7 +89,7 @@ async def test_who_falls_behind_is_dropped_and_holds_nobody_up() -> None:
     await asyncio.sleep(0.01)
     seen = 0
     for position in range(1, BACKLOG + 10):
-        await live.on_feed_entry(entry(position), ENVELOPE)
+        await live.on_feed_grew(grown(position), ENVELOPE)
         if position > 1:
             await anext(quick)
             seen += 1

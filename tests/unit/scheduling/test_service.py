@@ -126,7 +126,7 @@ async def test_heartbeats_renew_the_lease(scheduling: Scheduling) -> None:
     await scheduling.heartbeat()
     task = await scheduling.accept()
     await scheduling.generate(task)
-    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, on_device=True)
     for _ in range(8):
         await scheduling.pass_time(seconds=20)
         await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
@@ -152,7 +152,7 @@ async def test_a_run_beyond_its_time_limit_fails_however_lively_its_worker(sched
     await scheduling.heartbeat()
     task = await scheduling.accept(time_limit_seconds=60)
     await scheduling.generate(task)
-    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, on_device=True)
     for _ in range(8):
         await scheduling.pass_time(seconds=10)
         await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
@@ -229,6 +229,36 @@ async def test_a_lie_on_the_bus_does_not_keep_others_from_the_worker(scheduling:
     honest = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
     await scheduling.heartbeat()
     assert [assigned.task_id for assigned in scheduling.assignments] == [honest.id]
+
+
+async def test_a_worker_that_has_begun_is_not_given_more_although_it_has_not_said_so(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    first = await scheduling.accept()
+    await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.generate(first)
+    await scheduling.heartbeat()
+    assert len(scheduling.assignments) == 1
+
+
+async def test_a_worker_that_encodes_is_given_the_next(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    first = await scheduling.accept()
+    second = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.generate(first)
+    encoding = Run(task_id=first.id, attempt=1, phase=Phase.ENCODING, on_device=False)
+    await scheduling.heartbeat(runs=(encoding,))
+    assert [assigned.task_id for assigned in scheduling.assignments] == [first.id, second.id]
+
+
+async def test_a_worker_that_came_back_with_nothing_in_hand_is_given_work(scheduling: Scheduling) -> None:
+    """It was restarted; what it had is left to the lease."""
+    await scheduling.heartbeat()
+    first = await scheduling.accept()
+    await scheduling.generate(first)
+    second = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
+    await scheduling.pass_time(seconds=4)
+    await scheduling.heartbeat()
+    assert scheduling.assignments[-1].task_id == second.id
 
 
 async def test_leases_outlive_a_restart_of_scheduling(

@@ -50,7 +50,7 @@ class Storage:
     async def store(self, task: Task) -> Task:
         """The task once it has left storage, and everybody was told."""
         await self.hear(task)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (found := await self.now(task)).phase is Phase.STORING:
                 await asyncio.sleep(0.001)
         await settle(self.world)

@@ -77,11 +77,12 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
 
     app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     install_problems(app)
+    # Routes are tried in order, and most requests are deliveries.
+    topics = _add_deliveries(app, services, around)
+    _add_jobs(app, services)
     for service in services:
         for router in service.routers:
             app.include_router(router)
-    topics = _add_deliveries(app, services, around)
-    _add_jobs(app, services)
     checks = {"sidecar": sidecar_check(around.sidecar, topics)} if around.sidecar else {}
     for service in services:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}

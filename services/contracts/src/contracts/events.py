@@ -3,12 +3,11 @@
 An event id is derived from what the event says, so that saying it twice is seen to be the same.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import MalformedEvent, Problem
 from contracts.identifiers import PlainText, ProjectId, TaskId, WorkerId
@@ -43,7 +42,8 @@ class CloudEvent(BaseModel):
     datacontenttype: str = "application/json"
     correlationid: str | None = None
     traceparent: str | None = None
-    data: dict[str, JsonValue]
+    data: dict[str, Any]
+    """Looked into by `parse`, as the type says."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,26 @@ class TaskChanged(Event):
     task: Task
 
 
-class FeedEntry(Event):
-    """Something that happened in a project, on its way to live watchers. `position` orders all of them."""
+class FeedEntry(BaseModel):
+    """Something that happened in a project. `position` orders everything that happened in all of them."""
 
-    types = ("feed.entry.v1",)
-    topics = (TASK_UPDATES,)
+    model_config = ConfigDict(frozen=True)
 
     position: int
     project_id: ProjectId
     task_id: TaskId | None
     type: str
     """The event's own type, such as `task.done.v1`."""
-    data: dict[str, JsonValue]
+    data: dict[str, Any]
+
+
+class FeedGrew(Event):
+    """The newest entries of the feed, on their way to the live watchers of every replica."""
+
+    types = ("feed.grew.v1",)
+    topics = (TASK_UPDATES,)
+
+    entries: tuple[FeedEntry, ...]
 
 
 class TaskProgressed(Event):
@@ -185,7 +193,7 @@ EVENTS: tuple[type[Event], ...] = (
     TaskRequested,
     TaskRejected,
     TaskChanged,
-    FeedEntry,
+    FeedGrew,
     TaskProgressed,
     Assignment,
     CancelRequested,
@@ -247,9 +255,9 @@ def task_changed(task: Task, source: str) -> Message:
     )  # fmt: skip
 
 
-def feed_entry(entry: FeedEntry, source: str, now: AwareDatetime) -> Message:
-    key = entry.task_id or entry.project_id
-    return _message(TASK_UPDATES, key, f"feed:{entry.position}", "feed.entry.v1", source, entry, now)
+def feed_grew(entries: Sequence[FeedEntry], source: str, now: AwareDatetime) -> Message:
+    event_id = f"feed:{entries[0].position}:{entries[-1].position}"
+    return _message(TASK_UPDATES, "feed", event_id, "feed.grew.v1", source, FeedGrew(entries=tuple(entries)), now)
 
 
 def task_progressed(progressed: TaskProgressed, source: str, now: AwareDatetime) -> Message:
@@ -306,6 +314,6 @@ def _message(
         time=time,
         correlationid=correlationid,
         traceparent=traceparent,
-        data=json.loads(data.model_dump_json()),
+        data=data.model_dump(mode="json"),
     )
     return Message(topic, key, event)

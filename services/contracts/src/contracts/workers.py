@@ -42,6 +42,8 @@ class Run(BaseModel):
     task_id: TaskId
     attempt: int
     phase: Phase
+    on_device: bool
+    """Whether it still uses a slot; what is being encoded and uploaded no longer does."""
     progress: ProcessingProgress | None = None
 
 

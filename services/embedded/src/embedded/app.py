@@ -1,6 +1,7 @@
 """All services in one application, beside one daprd. Composition only."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ from embedded.settings import EmbeddedSettings
 REPLICA = "embedded"
 
 
-def create(settings: EmbeddedSettings, credentials: Credentials, sidecar_settings: SidecarSettings) -> FastAPI:
+MakeWorker = Callable[[WorkerSettings, Outside], Service]
+
+
+def create(
+    settings: EmbeddedSettings,
+    credentials: Credentials,
+    sidecar_settings: SidecarSettings,
+    make_worker: MakeWorker = gpu_worker.app.create,
+) -> FastAPI:
     sidecar, data = Sidecar(sidecar_settings), settings.data
     media_url = f"file://{(data / 'media').resolve()}"
     process = ProcessSettings(media_url=media_url, replica=REPLICA, models=settings.models)
@@ -40,18 +49,24 @@ def create(settings: EmbeddedSettings, credentials: Credentials, sidecar_setting
         cors_origins=process.cors_origins,
         connected=sidecar.connected,
     )
-    return build_app(services(data, credentials, media_url, outside), around)
+    return build_app(services(data, credentials, media_url, outside, make_worker), around)
 
 
-def services(data: Path, credentials: Credentials, media_url: str, outside: Outside) -> list[Service]:
+def services(
+    data: Path,
+    credentials: Credentials,
+    media_url: str,
+    outside: Outside,
+    make_worker: MakeWorker = gpu_worker.app.create,
+) -> list[Service]:
     """Every service, each with a database of its own."""
 
     def database(name: str) -> str:
-        return f"sqlite+aiosqlite:///{data.resolve()}/{name}.db"
+        return f"sqlite:///{data.resolve()}/{name}.db"
 
     common: dict[str, Any] = {"media_url": media_url, "replica": REPLICA}
     workers = [
-        gpu_worker.app.create(
+        make_worker(
             WorkerSettings(
                 **common,
                 worker_medium=medium,

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import gpu_worker.app
 import httpx
 import uvicorn
+import uvloop
 from chassis.settings import SidecarSettings
 
 from embedded.address import Address, forget_address, read_address, write_address
-from embedded.app import create
+from embedded.app import MakeWorker, create
 from embedded.credentials import Credentials, load_or_create
 from embedded.processes import DaprPorts, Process, check_alive, daprd, scheduler
 from embedded.settings import EmbeddedSettings
@@ -27,7 +29,7 @@ class AlreadyRunning(Exception):
     """Another process serves from the same data folder; the text says where."""
 
 
-def run(settings: EmbeddedSettings) -> None:
+def run(settings: EmbeddedSettings, make_worker: MakeWorker = gpu_worker.app.create) -> None:
     """Runs until it is told to stop. Raises `AlreadyRunning`, `ProcessFailed` and `CatalogError`."""
     # uvicorn repeats the signal that stopped it; as an exception it lets everything below be put away.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -43,7 +45,7 @@ def run(settings: EmbeddedSettings) -> None:
                 dapr_api_token=credentials.dapr_api_token,
                 app_api_token=credentials.app_api_token,
             )
-            app = create(settings, credentials, sidecar)
+            app = create(settings, credentials, sidecar, make_worker)
             config = uvicorn.Config(
                 app,
                 host=settings.host,
@@ -55,7 +57,7 @@ def run(settings: EmbeddedSettings) -> None:
             server = uvicorn.Server(config)
             for child in children.values():
                 threading.Thread(target=_stop_when_gone, args=(child, server), daemon=True).start()
-            asyncio.run(_serve(server, address, settings.data))
+            uvloop.run(_serve(server, address, settings.data))
             for log, child in children.items():
                 check_alive(child, log)
 

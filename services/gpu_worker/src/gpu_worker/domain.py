@@ -10,8 +10,6 @@ from contracts.media import Medium, Provenance
 from contracts.tasks import Phase, ProcessingProgress, Task
 from contracts.workers import Device, Run, WorkerState
 
-USES_THE_DEVICE = (Phase.LOADING_MODEL, Phase.GENERATING)
-
 
 @dataclass
 class Attempt:
@@ -36,7 +34,7 @@ class Attempt:
 
     def as_run(self) -> Run:
         task_id, attempt = self.key
-        return Run(task_id=task_id, attempt=attempt, phase=self.phase, progress=self.progress)
+        return Run(task_id=task_id, attempt=attempt, phase=self.phase, on_device=self.on_device, progress=self.progress)
 
     def stepped(self, step: int, total: int, now: datetime) -> None:
         fraction = min(1.0, step / total) if total else 0.0
@@ -102,7 +100,7 @@ def worker_state(*, engine_ready: bool, was_ready: bool, hearing: Hearing, runs:
         return WorkerState.UNHEALTHY if was_ready else WorkerState.STARTING
     if hearing.last_heard is None:
         return WorkerState.STARTING
-    return WorkerState.BUSY if any(run.phase in USES_THE_DEVICE for run in runs) else WorkerState.READY
+    return WorkerState.BUSY if any(run.on_device for run in runs) else WorkerState.READY
 
 
 def provenance(

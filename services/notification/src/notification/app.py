@@ -15,7 +15,7 @@ from chassis.database import Database
 from chassis.deliveries import Subscription
 from chassis.outside import Outside
 from chassis.service import Service
-from contracts.events import FeedEntry, TaskChanged, TaskProgressed, TaskRejected
+from contracts.events import FeedGrew, TaskChanged, TaskProgressed, TaskRejected
 from contracts.records import TaskRecords, api_key_records
 from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
 
@@ -89,7 +89,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         ),
         subscriptions=(
             Subscription(TASK_EVENTS, {TaskChanged: telling.on_task_changed, TaskRejected: telling.on_task_rejected}),
-            Subscription(TASK_UPDATES, {FeedEntry: watching.on_feed_entry, TaskProgressed: watching.on_progress}),
+            Subscription(TASK_UPDATES, {FeedGrew: watching.on_feed_grew, TaskProgressed: watching.on_progress}),
         ),
         jobs={
             "notification-retry-": partial(retry_alarm.ring, delivering.take_due),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 from contracts.events import TaskChanged, TaskRejected
 from contracts.views import TaskView
-from pydantic import JsonValue
 
 # Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
@@ -34,7 +34,7 @@ class Happening:
     at: datetime
     project_id: str
     task_id: str | None
-    data: dict[str, JsonValue]
+    data: dict[str, Any]
 
     @property
     def webhook_id(self) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr
 
 
 class NotificationSettings(ProcessSettings):
-    notification_database: str = "sqlite+aiosqlite:///data/notification.db"
+    notification_database: str = "sqlite:///data/notification.db"
     """SQLAlchemy URL of the private tables."""
     webhook_encryption_keys: SecretStr = Field(min_length=44)
     """Fernet keys for webhook secrets at rest, comma separated; the first encrypts, all decrypt."""

@@ -1,6 +1,5 @@
 """The composition root of scheduling."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from scheduling.adapters.queue import SqlLedger, SqlQueue
 from scheduling.adapters.tables import Table
 from scheduling.adapters.workers import HeardWorkers
 from scheduling.handlers.listening import Listening
-from scheduling.handlers.matching import Matching, Policy
+from scheduling.handlers.matching import Matching, Policy, Wishes
 from scheduling.handlers.watching import Watchdog
 from scheduling.settings import SchedulingSettings
 
@@ -33,15 +32,15 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     workers = HeardWorkers(clock, settings.lease)
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
-    match_wanted = asyncio.Event()
-    listening = Listening(queue, ledger, workers, alarm.at, match_wanted.set, clock, settings.lease)
+    wishes = Wishes()
+    listening = Listening(queue, ledger, workers, alarm.at, wishes.add, clock, settings.lease)
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
     matching = Matching(
-        outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, clock, policy, match_wanted
+        outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, clock, policy, wishes
     )
     backoff = Backoff(settings.first_retry, settings.longest_retry)
     watchdog = Watchdog(
-        tasks, queue, publisher, listening.note, match_wanted.set, clock, settings.lease, backoff, random.Random()
+        tasks, queue, publisher, listening.note, wishes.add, clock, settings.lease, backoff, random.Random()
     )
 
     @asynccontextmanager

@@ -22,6 +22,7 @@ class Entry:
     model: str
     rank: int
     phase: Phase
+    phase_since: datetime
     attempt: int
     seq: int
     worker_id: str | None
@@ -33,10 +34,8 @@ class Entry:
 class Queue(Protocol):
     """Every task that has not ended: fed by events, can be rebuilt from them."""
 
-    async def get(self, task_id: str) -> Entry | None: ...
-
-    async def put(self, task: Task, look_again_at: datetime) -> None:
-        """Keeps what was heard of the task, unless something newer is kept already."""
+    async def hear(self, task: Task, look_again_at: datetime) -> tuple[bool, Entry | None]:
+        """Keeps what was heard of the task if it is news; says whether it was, and what was known before."""
 
     async def correct(self, task: Task, look_again_at: datetime) -> None:
         """Keeps the record as it was read, whatever was heard."""

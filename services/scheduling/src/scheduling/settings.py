@@ -6,7 +6,7 @@ from chassis.settings import Duration, ProcessSettings
 
 
 class SchedulingSettings(ProcessSettings):
-    scheduling_database: str = "sqlite+aiosqlite:///data/scheduling.db"
+    scheduling_database: str = "sqlite:///data/scheduling.db"
     """SQLAlchemy URL of the private tables."""
     lease: Duration = timedelta(seconds=30)
     """How long a run is believed in after its worker was last heard of."""

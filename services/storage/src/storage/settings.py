@@ -7,7 +7,7 @@ from chassis.settings import Duration, ProcessSettings
 
 
 class StorageSettings(ProcessSettings):
-    storage_database: str = "sqlite+aiosqlite:///data/storage.db"
+    storage_database: str = "sqlite:///data/storage.db"
     """SQLAlchemy URL of the private tables."""
     storage_scratch: Path = Path("data/storage-scratch")
     """Where a file lies while it is checked."""

@@ -5,7 +5,7 @@ from pydantic import Field, SecretStr
 
 
 class SubmissionSettings(ProcessSettings):
-    submission_database: str = "sqlite+aiosqlite:///data/submission.db"
+    submission_database: str = "sqlite:///data/submission.db"
     """SQLAlchemy URL of the private tables."""
     admin_key: SecretStr = Field(min_length=16)
     """What an operator sends as X-Admin-Key."""

@@ -16,7 +16,7 @@ from contracts.events import (
     assignment,
     cancel_requested,
     dead_letter,
-    feed_entry,
+    feed_grew,
     task_changed,
     task_progressed,
     task_rejected,
@@ -127,7 +127,7 @@ def an_event_of_each() -> list[Message]:
     """One message of every event class, and of every milestone of a task."""
     task = a_task()
     progress = ProcessingProgress(step=3, total=12, fraction=0.25, eta_seconds=4.5)
-    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, progress=progress)
+    run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, on_device=True, progress=progress)
     requested = CloudEvent(
         id="media-task-1",
         source="/payload",
@@ -147,7 +147,7 @@ def an_event_of_each() -> list[Message]:
         task_changed(apply(a_task_in(Phase.ASSIGNED), TakeBack(1), NOON), "test"),
         task_rejected(rejected, "test", NOON),
         task_progressed(progressed, "test", NOON),
-        feed_entry(entry, "test", NOON),
+        feed_grew([entry], "test", NOON),
         assignment(assigned, "test", NOON),
         cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
         worker_heartbeat(a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",)), "test"),

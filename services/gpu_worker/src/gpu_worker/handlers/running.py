@@ -84,6 +84,7 @@ class Running:
             # Nothing can be saved. The lease runs out, and the task goes to whoever can be reached.
             log.warning("the attempt is given up", task_id=task_id, attempt=number, reason=error.detail)
         finally:
+            self._leave_device(attempt)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def stop(self, attempt: Attempt) -> None:
@@ -161,7 +162,7 @@ class Running:
             await self.engine.replace()
             return Failed(task_id=job.task_id, attempt=job.attempt, problem=TIME_LIMIT_EXCEEDED)
         finally:
-            attempt.on_device = False
+            self._leave_device(attempt)
             if not isinstance(last, Encoded | Stopped | Failed):
                 self.engine.stop(job.task_id, job.attempt)
         raise AssertionError("an engine's reports end with Encoded, Stopped or Failed")
@@ -178,8 +179,14 @@ class Running:
                 await self._tell_progress(attempt, now)
             case Generated(seconds=seconds):
                 attempt.generate_seconds, attempt.generated_at = seconds, now
-                attempt.phase, attempt.on_device = Phase.ENCODING, False
-                self.changed()
+                attempt.phase = Phase.ENCODING
+                self._leave_device(attempt)
+
+    def _leave_device(self, attempt: Attempt) -> None:
+        """The slot is free, which is worth a heartbeat: something may be waiting for it."""
+        if attempt.on_device:
+            attempt.on_device = False
+            self.changed()
 
     async def _tell_progress(self, attempt: Attempt, now: datetime) -> None:
         if attempt.progress is None:
@@ -239,7 +246,6 @@ class Running:
         if task.phase is not attempt.announced:
             attempt.announced = task.phase
             await self._tell(task_changed(task, self.app))
-            self.changed()
         return task
 
     async def _tell(self, message: Message) -> None:

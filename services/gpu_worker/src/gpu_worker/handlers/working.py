@@ -118,7 +118,6 @@ class Worker:
 
     def _put_down(self, key: tuple[str, int], work: "asyncio.Task[None]") -> None:
         del self._in_hand[key]
-        self.changed.set()
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("an attempt met a bug", task_id=key[0], attempt=key[1], exc_info=error)
 

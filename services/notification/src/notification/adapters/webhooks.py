@@ -3,43 +3,64 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from chassis.database import Database
-from sqlalchemy import ColumnElement, and_, delete, func, or_, update
-from sqlmodel import col, select
+from cachetools import TTLCache
+from chassis.database import Database, insert
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
 from notification.domain import DeliveryState
 from notification.ports import Delivery, Endpoint
 
+ADD_ENDPOINT = insert(EndpointRow)
+ADD_DELIVERY = insert(DeliveryRow).on_conflict_do_nothing()
+
+
+REMEMBER_SECONDS = 5.0
+"""How soon a replica notices what another has changed."""
+
 
 class SqlEndpoints:
+    """Every event asks for its project's endpoints, so those are remembered for a few seconds."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_project: TTLCache[str, Sequence[Endpoint]] = TTLCache(10_000, REMEMBER_SECONDS)
 
     async def add(self, endpoint: Endpoint) -> None:
-        async with self._database.transaction() as session:
-            session.add(EndpointRow(**{**asdict(endpoint), "events": list(endpoint.events)}))
+        self._by_project.clear()
+        async with self._database.transaction() as tx:
+            await tx.execute(ADD_ENDPOINT, {**asdict(endpoint), "events": list(endpoint.events)})
 
     async def get(self, endpoint_id: str) -> Endpoint | None:
-        async with self._database.transaction() as session:
-            row = await session.get(EndpointRow, endpoint_id)
-        return _endpoint(row) if row else None
+        found = await self._select(col(EndpointRow.id) == endpoint_id)
+        return found[0] if found else None
 
     async def of_project(self, project_id: str) -> Sequence[Endpoint]:
-        query = select(EndpointRow).where(EndpointRow.project_id == project_id).order_by(col(EndpointRow.created_at))
-        async with self._database.transaction() as session:
-            return [_endpoint(row) for row in (await session.exec(query)).all()]
+        found = self._by_project.get(project_id)
+        if found is None:
+            found = self._by_project[project_id] = await self._select(col(EndpointRow.project_id) == project_id)
+        return found
 
     async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None:
+        self._by_project.clear()
         changed = update(EndpointRow).where(col(EndpointRow.id) == endpoint_id)
-        async with self._database.transaction() as session:
-            await session.exec(changed.values(enabled=enabled, disabled_because=because))
+        async with self._database.transaction() as tx:
+            await tx.execute(changed.values(enabled=enabled, disabled_because=because))
 
     async def remove(self, endpoint_id: str) -> None:
-        async with self._database.transaction() as session:
-            await session.exec(delete(DeliveryRow).where(col(DeliveryRow.endpoint_id) == endpoint_id))
-            await session.exec(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
+        self._by_project.clear()
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(DeliveryRow).where(col(DeliveryRow.endpoint_id) == endpoint_id))
+            await tx.execute(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
+
+    async def _select(self, condition: ColumnElement[bool]) -> Sequence[Endpoint]:
+        query = select(EndpointRow).where(condition).order_by(col(EndpointRow.created_at))
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(query)).mappings().all()
+        return [Endpoint(**{**row, "events": tuple(row["events"])}) for row in rows]
 
 
 class SqlDeliveries:
@@ -47,29 +68,27 @@ class SqlDeliveries:
         self._database = database
 
     async def add(self, delivery: Delivery) -> None:
-        statement = self._database.insert(DeliveryRow).values({**asdict(delivery), "state": delivery.state.value})
-        async with self._database.transaction() as session:
-            await session.exec(statement.on_conflict_do_nothing())
+        async with self._database.transaction() as tx:
+            await tx.execute(ADD_DELIVERY, {**asdict(delivery), "state": delivery.state.value})
 
     async def take(
         self, now: datetime, until: datetime, per_endpoint: int, limit: int, except_endpoints: Sequence[str]
     ) -> Sequence[Delivery]:
         place = func.row_number().over(partition_by=col(DeliveryRow.endpoint_id), order_by=col(DeliveryRow.due))
         due = (
-            select(DeliveryRow.webhook_id, DeliveryRow.endpoint_id, place.label("place"))
+            select(DeliveryRow, place.label("place"))
             .join(EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint_id))
-            .where(*_due(now), col(EndpointRow.enabled), col(EndpointRow.id).not_in(except_endpoints))
+            .where(col(DeliveryRow.state) == DeliveryState.WAITING.value, col(DeliveryRow.due) <= now)
+            .where(col(EndpointRow.enabled), col(EndpointRow.id).not_in(except_endpoints))
             .subquery()
         )
-        first = select(due.c.webhook_id, due.c.endpoint_id).where(due.c.place <= per_endpoint).limit(limit)
-        async with self._database.transaction() as session:
-            keys = (await session.exec(first)).all()
-            if not keys:
-                return ()
-            named = or_(*(_is(webhook_id, endpoint_id) for webhook_id, endpoint_id in keys))
-            # The second look at `due` leaves what another replica has taken in between to that one.
-            taken = update(DeliveryRow).where(named, *_due(now)).values(due=until).returning(DeliveryRow)
-            return [_delivery(row) for row in (await session.exec(taken)).scalars().all()]
+        first = select(*(column for column in due.c if column.name != "place"))
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(first.where(due.c.place <= per_endpoint).limit(limit))).mappings().all()
+            taken = [_delivery(row) for row in rows]
+            for delivery in taken:
+                await tx.execute(update(DeliveryRow).where(_is(delivery)).values(due=until))
+        return taken
 
     async def settle(self, delivery: Delivery) -> None:
         outcome = {
@@ -79,35 +98,28 @@ class SqlDeliveries:
             "last_status": delivery.last_status,
             "last_detail": delivery.last_detail,
         }
-        this = _is(delivery.webhook_id, delivery.endpoint_id)
-        async with self._database.transaction() as session:
-            await session.exec(update(DeliveryRow).where(this).values(outcome))
+        async with self._database.transaction() as tx:
+            await tx.execute(update(DeliveryRow).where(_is(delivery)).values(outcome))
 
     async def of_endpoint(self, endpoint_id: str, limit: int) -> Sequence[Delivery]:
-        query = select(DeliveryRow).where(DeliveryRow.endpoint_id == endpoint_id)
-        async with self._database.transaction() as session:
-            rows = await session.exec(query.order_by(col(DeliveryRow.created_at).desc()).limit(limit))
-            return [_delivery(row) for row in rows.all()]
+        query = select(DeliveryRow).where(col(DeliveryRow.endpoint_id) == endpoint_id)
+        async with self._database.transaction() as tx:
+            rows = await tx.execute(query.order_by(col(DeliveryRow.created_at).desc()).limit(limit))
+        return [_delivery(row) for row in rows.mappings().all()]
 
     async def next_due(self) -> datetime | None:
-        waiting = DeliveryRow.state == DeliveryState.WAITING.value
-        enabled = select(EndpointRow.id).where(col(EndpointRow.enabled))
-        query = select(func.min(DeliveryRow.due)).where(waiting, col(DeliveryRow.endpoint_id).in_(enabled))
-        async with self._database.transaction() as session:
-            return (await session.exec(query)).one()
+        waiting = col(DeliveryRow.state) == DeliveryState.WAITING.value
+        enabled = select(col(EndpointRow.id)).where(col(EndpointRow.enabled))
+        query = select(func.min(col(DeliveryRow.due))).where(waiting, col(DeliveryRow.endpoint_id).in_(enabled))
+        async with self._database.transaction() as tx:
+            return (await tx.execute(query)).scalar()
 
 
-def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return col(DeliveryRow.state) == DeliveryState.WAITING.value, col(DeliveryRow.due) <= now
+def _is(delivery: Delivery) -> ColumnElement[bool]:
+    return and_(
+        col(DeliveryRow.webhook_id) == delivery.webhook_id, col(DeliveryRow.endpoint_id) == delivery.endpoint_id
+    )
 
 
-def _is(webhook_id: str, endpoint_id: str) -> ColumnElement[bool]:
-    return and_(col(DeliveryRow.webhook_id) == webhook_id, col(DeliveryRow.endpoint_id) == endpoint_id)
-
-
-def _endpoint(row: EndpointRow) -> Endpoint:
-    return Endpoint(**{**row.model_dump(), "events": tuple(row.events)})
-
-
-def _delivery(row: DeliveryRow) -> Delivery:
-    return Delivery(**{**row.model_dump(), "state": DeliveryState(row.state)})
+def _delivery(row: Any) -> Delivery:
+    return Delivery(**{**row, "state": DeliveryState(row["state"])})

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from contracts.errors import RetryableError
-from contracts.events import CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_entry
+from contracts.events import CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
 
@@ -26,6 +26,9 @@ from notification.ports import Deliveries, Delivery, Endpoints, Feed
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY = timedelta(hours=1)
+GATHER_SECONDS = 0.01
+MOST_AT_ONCE = 10
+"""Keeps the event below what a broker takes."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,17 @@ class Telling:
         await self._note(happening_of_rejection(rejected, envelope.id, envelope.time or self.clock.now()))
 
     async def keep_broadcasting(self) -> None:
-        """Runs for as long as the service does: tells every replica's watchers what is in the feed."""
+        """Runs for as long as the service does: tells every replica's watchers how the feed grew."""
         while True:
-            entry = await self._entries.get()
+            entries = [await self._entries.get()]
+            # Under load entries come many at a time, and one event can carry them all.
+            await asyncio.sleep(GATHER_SECONDS)
+            while not self._entries.empty() and len(entries) < MOST_AT_ONCE:
+                entries.append(self._entries.get_nowait())
             try:
-                await self.publisher.publish(feed_entry(entry, App.NOTIFICATION, self.clock.now()))
+                await self.publisher.publish(feed_grew(entries, App.NOTIFICATION, self.clock.now()))
             except RetryableError as error:
-                log.warning("live watchers miss an entry until they resume", reason=error.detail)
+                log.warning("live watchers miss entries until they resume", reason=error.detail)
 
     async def prune(self, now: datetime) -> datetime:
         """Forgets what is too old to resume from; says when to do so again."""

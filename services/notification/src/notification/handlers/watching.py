@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.errors import NotFound
-from contracts.events import CloudEvent, FeedEntry, TaskProgressed
+from contracts.events import CloudEvent, FeedGrew, TaskProgressed
 from contracts.records import TaskRecords
-from pydantic import JsonValue
 
 from notification.domain import Happening
 from notification.ports import Feed
@@ -30,7 +30,7 @@ class Item:
     type: str
     project_id: str
     task_id: str | None
-    data: dict[str, JsonValue]
+    data: dict[str, Any]
 
 
 @dataclass(eq=False)
@@ -60,8 +60,9 @@ class Watching:
     feed: Feed
     _watchers: set[Watcher] = field(default_factory=set)
 
-    async def on_feed_entry(self, entry: FeedEntry, _envelope: CloudEvent) -> None:
-        self._tell(Item(entry.position, entry.type, entry.project_id, entry.task_id, entry.data))
+    async def on_feed_grew(self, grew: FeedGrew, _envelope: CloudEvent) -> None:
+        for entry in grew.entries:
+            self._tell(Item(entry.position, entry.type, entry.project_id, entry.task_id, entry.data))
 
     async def on_progress(self, progressed: TaskProgressed, envelope: CloudEvent) -> None:
         data = progressed.model_dump(mode="json")

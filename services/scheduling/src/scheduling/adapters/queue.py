@@ -1,14 +1,14 @@
-"""The queue as a table."""
+"""The queue and the ledger as tables."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis.database import Database
+from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
 from contracts.tasks import Owner, Phase, Priority, Task
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, true, update
-from sqlmodel import col, select
+from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlmodel import col
 
 from scheduling.adapters.tables import EntryRow, UsageRow
 from scheduling.domain.usage import Usage, gpu_seconds
@@ -20,54 +20,46 @@ STARTABLE = (Phase.QUEUED.value, Phase.RETRY_WAIT.value)
 RUNNING = tuple(phase.value for phase in Phase if phase.owner is Owner.WORKER)
 HELD = (Phase.ASSIGNED.value, *RUNNING)
 
+_KEEP = insert(EntryRow)
+_ALL = {column.name: _KEEP.excluded[column.name] for column in _KEEP.excluded}
+KEEP = _KEEP.on_conflict_do_update(index_elements=["task_id"], set_=_ALL)
+KEEP_IF_NEWER = _KEEP.on_conflict_do_update(
+    index_elements=["task_id"], set_=_ALL, where=col(EntryRow.seq) < _KEEP.excluded.seq
+)
+_CHARGE = insert(UsageRow)
+CHARGE = _CHARGE.on_conflict_do_update(
+    index_elements=["project_id"], set_={"seconds": _CHARGE.excluded.seconds, "at": _CHARGE.excluded.at}
+)
+
 
 class SqlQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, task_id: str) -> Entry | None:
-        async with self._database.transaction() as session:
-            row = await session.get(EntryRow, task_id)
-        return _entry(row) if row else None
-
-    async def put(self, task: Task, look_again_at: datetime) -> None:
-        await self._keep(task, look_again_at, col(EntryRow.seq) < task.seq)
+    async def hear(self, task: Task, look_again_at: datetime) -> tuple[bool, Entry | None]:
+        known = select(EntryRow).where(col(EntryRow.task_id) == task.id)
+        async with self._database.transaction() as tx:
+            row = (await tx.execute(known)).first()
+            news = row is None or row.seq < task.seq
+            if news:
+                await tx.execute(KEEP_IF_NEWER, _row(task, look_again_at))
+        return news, _entry(row) if row else None
 
     async def correct(self, task: Task, look_again_at: datetime) -> None:
-        await self._keep(task, look_again_at, true())
-
-    async def _keep(self, task: Task, look_again_at: datetime, replace: ColumnElement[bool]) -> None:
-        row = {
-            "task_id": task.id,
-            "project_id": task.project_id,
-            "medium": task.medium.value,
-            "model": task.model,
-            "rank": RANK[task.priority],
-            "phase": task.phase.value,
-            "attempt": task.attempt,
-            "seq": task.seq,
-            "worker_id": task.worker_id,
-            "since": task.created_at,
-            "not_before": task.not_before,
-            "hard_deadline": task.deadline + GRACE_OVER_TIME_LIMIT if task.deadline else None,
-            "look_at": look_again_at,
-            "gpu_seconds": gpu_seconds(task),
-        }
-        statement = self._database.insert(EntryRow).values(row)
-        async with self._database.transaction() as session:
-            await session.exec(statement.on_conflict_do_update(index_elements=["task_id"], set_=row, where=replace))
+        async with self._database.transaction() as tx:
+            await tx.execute(KEEP, _row(task, look_again_at))
 
     async def remove(self, task_id: str) -> None:
-        async with self._database.transaction() as session:
-            await session.exec(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
 
     async def ready(self, medium: Medium, now: datetime, per_project: int) -> Sequence[Entry]:
         place = func.row_number().over(
             partition_by=(col(EntryRow.project_id), col(EntryRow.rank)),
             order_by=(col(EntryRow.since), col(EntryRow.task_id)),
         )
-        startable = select(EntryRow.task_id, place.label("place")).where(
-            EntryRow.medium == medium.value,
+        startable = select(col(EntryRow.task_id), place.label("place")).where(
+            col(EntryRow.medium) == medium.value,
             col(EntryRow.phase).in_(STARTABLE),
             or_(col(EntryRow.not_before).is_(None), col(EntryRow.not_before) <= now),
         )
@@ -80,34 +72,28 @@ class SqlQueue:
         return await self._entries(select(EntryRow).where(held))
 
     async def look_again(self, task_id: str, at: datetime) -> None:
-        async with self._database.transaction() as session:
-            await session.exec(update(EntryRow).where(col(EntryRow.task_id) == task_id).values(look_at=at))
+        async with self._database.transaction() as tx:
+            await tx.execute(update(EntryRow).where(col(EntryRow.task_id) == task_id).values(look_at=at))
 
     async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
         named = or_(*(and_(col(EntryRow.task_id) == task, col(EntryRow.attempt) == attempt) for task, attempt in runs))
-        await self._put_off(until, col(EntryRow.worker_id) == worker_id, named)
+        async with self._database.transaction() as tx:
+            await _put_off(tx, until, col(EntryRow.worker_id) == worker_id, named)
 
     async def renew_all(self, until: datetime) -> None:
-        await self._put_off(until)
+        async with self._database.transaction() as tx:
+            await _put_off(tx, until)
 
     async def due(self, now: datetime) -> Sequence[Entry]:
-        return await self._entries(select(EntryRow).where(EntryRow.look_at <= now).order_by(col(EntryRow.look_at)))
+        return await self._entries(select(EntryRow).where(col(EntryRow.look_at) <= now).order_by(col(EntryRow.look_at)))
 
     async def next_due(self) -> datetime | None:
-        async with self._database.transaction() as session:
-            return (await session.exec(select(func.min(EntryRow.look_at)))).one()
-
-    async def _put_off(self, until: datetime, *which: Any) -> None:
-        """No heartbeat puts the look off beyond the task's own time limit."""
-        deadline = col(EntryRow.hard_deadline)
-        look_at = case((and_(deadline.is_not(None), deadline < until), deadline), else_=until)
-        running = col(EntryRow.phase).in_(RUNNING)
-        async with self._database.transaction() as session:
-            await session.exec(update(EntryRow).where(running, *which).values(look_at=look_at))
+        async with self._database.transaction() as tx:
+            return (await tx.execute(select(func.min(col(EntryRow.look_at))))).scalar()
 
     async def _entries(self, query: Any) -> Sequence[Entry]:
-        async with self._database.transaction() as session:
-            return [_entry(row) for row in (await session.exec(query)).all()]
+        async with self._database.transaction() as tx:
+            return [_entry(row) for row in (await tx.execute(query)).all()]
 
 
 class SqlLedger:
@@ -116,20 +102,45 @@ class SqlLedger:
         self._half_life = half_life
 
     async def charge(self, project_id: str, seconds: float, now: datetime) -> None:
-        async with self._database.transaction() as session:
-            row = await session.get(UsageRow, project_id)
-            if row is None:
-                session.add(UsageRow(project_id=project_id, seconds=seconds, at=now))
-                return
-            charged = Usage(row.seconds, row.at).plus(seconds, now, self._half_life)
-            row.seconds, row.at = charged.seconds, charged.at
+        async with self._database.transaction() as tx:
+            row = (await tx.execute(select(UsageRow).where(col(UsageRow.project_id) == project_id))).first()
+            before = Usage(row.seconds, row.at) if row else Usage(0.0, now)
+            charged = before.plus(seconds, now, self._half_life)
+            await tx.execute(CHARGE, {"project_id": project_id, "seconds": charged.seconds, "at": charged.at})
 
     async def all(self) -> dict[str, Usage]:
-        async with self._database.transaction() as session:
-            return {row.project_id: Usage(row.seconds, row.at) for row in (await session.exec(select(UsageRow))).all()}
+        async with self._database.transaction() as tx:
+            return {row.project_id: Usage(row.seconds, row.at) for row in (await tx.execute(select(UsageRow))).all()}
 
 
-def _entry(row: EntryRow) -> Entry:
+async def _put_off(tx: Transaction, until: datetime, *which: Any) -> None:
+    """No heartbeat puts the look off beyond the task's own time limit."""
+    deadline = col(EntryRow.hard_deadline)
+    look_at = case((and_(deadline.is_not(None), deadline < until), deadline), else_=until)
+    await tx.execute(update(EntryRow).where(col(EntryRow.phase).in_(RUNNING), *which).values(look_at=look_at))
+
+
+def _row(task: Task, look_again_at: datetime) -> dict[str, Any]:
+    return {
+        "task_id": task.id,
+        "project_id": task.project_id,
+        "medium": task.medium.value,
+        "model": task.model,
+        "rank": RANK[task.priority],
+        "phase": task.phase.value,
+        "phase_since": task.phase_since,
+        "attempt": task.attempt,
+        "seq": task.seq,
+        "worker_id": task.worker_id,
+        "since": task.created_at,
+        "not_before": task.not_before,
+        "hard_deadline": task.deadline + GRACE_OVER_TIME_LIMIT if task.deadline else None,
+        "look_at": look_again_at,
+        "gpu_seconds": gpu_seconds(task),
+    }
+
+
+def _entry(row: Any) -> Entry:
     return Entry(
         task_id=row.task_id,
         project_id=row.project_id,
@@ -137,6 +148,7 @@ def _entry(row: EntryRow) -> Entry:
         model=row.model,
         rank=row.rank,
         phase=Phase(row.phase),
+        phase_since=row.phase_since,
         attempt=row.attempt,
         seq=row.seq,
         worker_id=row.worker_id,

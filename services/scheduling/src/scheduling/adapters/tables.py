@@ -24,6 +24,7 @@ class EntryRow(Table, table=True):
     model: str
     rank: int
     phase: str
+    phase_since: datetime = Field(sa_type=UtcDateTime)
     attempt: int
     seq: int
     worker_id: str | None

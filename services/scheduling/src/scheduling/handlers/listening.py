@@ -1,16 +1,21 @@
 """What scheduling hears: tasks' lives and workers' heartbeats. It notes them and wakes the matching."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contracts.events import CloudEvent, TaskChanged, WorkerHeartbeat
+from contracts.media import Medium
 from contracts.ports import Clock
-from contracts.tasks import Owner, Task
+from contracts.tasks import Phase, Task
+from contracts.workers import WorkerStatus
 
 from scheduling.domain.usage import gpu_seconds
 from scheduling.domain.watching import look_again_at
 from scheduling.ports import Ledger, Queue, Workers
+
+RENEWALS_PER_LEASE = 8
+WAITING = (Phase.QUEUED, Phase.RETRY_WAIT)
 
 
 @dataclass(frozen=True)
@@ -19,25 +24,24 @@ class Listening:
     ledger: Ledger
     workers: Workers
     wake_at: Callable[[datetime], None]
-    match_soon: Callable[[], None]
+    match_soon: Callable[[Medium], None]
     clock: Clock
     lease: timedelta
+    _renewed: dict[str, datetime] = field(default_factory=dict)
 
     async def on_task_changed(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
         await self.note(changed.task)
 
     async def note(self, task: Task) -> None:
         """Brings the queue up to the record's newest state."""
-        known = await self.queue.get(task.id)
-        if known is not None and known.seq >= task.seq:
-            return
-        await self._charge(task, known.gpu_seconds if known else 0.0)
         look_at = look_again_at(task, self.clock.now(), self.lease)
-        await self.queue.put(task, look_at)
+        news, known = await self.queue.hear(task, look_at)
+        if not news:
+            return
         self.wake_at(look_at)
-        if task.phase.owner is not Owner.WORKER:
-            # It waits for a worker, or a worker has become free of it.
-            self.match_soon()
+        await self._charge(task, known.gpu_seconds if known else 0.0)
+        if task.phase in WAITING:
+            self.match_soon(task.medium)
 
     async def on_heard_by_all(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
         """An end that everybody has heard of can be forgotten; until then the watchdog says it again."""
@@ -48,9 +52,16 @@ class Listening:
         worker = heartbeat.worker
         self.workers.heard(worker)
         if worker.runs:
-            runs = [(run.task_id, run.attempt) for run in worker.runs]
-            await self.queue.renew(worker.worker_id, runs, self.clock.now() + self.lease)
-        self.match_soon()
+            await self._renew(worker)
+        self.match_soon(worker.medium)
+
+    async def _renew(self, worker: WorkerStatus) -> None:
+        """Not at every heartbeat: a lease that was renewed a moment ago is long enough still."""
+        now = self.clock.now()
+        last = self._renewed.get(worker.worker_id)
+        if last is None or now - last >= self.lease / RENEWALS_PER_LEASE:
+            self._renewed[worker.worker_id] = now
+            await self.queue.renew(worker.worker_id, [(r.task_id, r.attempt) for r in worker.runs], now + self.lease)
 
     async def _charge(self, task: Task, already: float) -> None:
         spent = gpu_seconds(task) - already

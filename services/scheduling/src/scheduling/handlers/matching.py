@@ -1,7 +1,6 @@
 """Gives waiting tasks to free workers."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,15 +17,37 @@ from contracts.topics import App
 from contracts.workers import WorkerStatus
 
 from scheduling.domain.matching import FreeWorker, Pairing, Waiting, match
+from scheduling.domain.slots import Held, free_slots, says_free
 from scheduling.domain.watching import look_again_at
 from scheduling.ports import Entry, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
 
-PER_PROJECT = 20
+PER_PROJECT = 8
 """How many tasks of each project and priority one pass looks at; more than any pass can place."""
 PAUSE_SECONDS = 1.0
-USES_A_SLOT = (Phase.LOADING_MODEL, Phase.GENERATING)
+ON_DEVICE = (Phase.ASSIGNED, Phase.LOADING_MODEL, Phase.GENERATING)
+
+
+class Wishes:
+    """Media that want a matching pass. Many wishes for one medium make one pass."""
+
+    def __init__(self) -> None:
+        self._media: dict[Medium, None] = {}
+        self._any = asyncio.Event()
+
+    def add(self, medium: Medium) -> None:
+        self._media[medium] = None
+        self._any.set()
+
+    async def next(self) -> Medium:
+        """The medium that has waited longest."""
+        await self._any.wait()
+        medium = next(iter(self._media))
+        del self._media[medium]
+        if not self._media:
+            self._any.clear()
+        return medium
 
 
 @dataclass(frozen=True)
@@ -48,34 +69,33 @@ class Matching:
     note: Callable[[Task], Awaitable[None]]
     clock: Clock
     policy: Policy
-    wanted: asyncio.Event
-    """Set by whoever sees that something may have changed; many wishes make one pass."""
+    wishes: Wishes
 
     async def keep_matching(self) -> None:
         """Runs for as long as the service does: a pass whenever something may have changed."""
         while True:
-            await self.wanted.wait()
-            self.wanted.clear()
+            medium = await self.wishes.next()
             try:
-                for medium in Medium:
-                    await self.match_once(medium)
+                await self.match_once(medium)
             except RetryableError as error:
-                log.warning("matching is put off", reason=error.detail)
+                log.warning("matching is put off", medium=medium.value, reason=error.detail)
                 await asyncio.sleep(PAUSE_SECONDS)
-                self.wanted.set()
+                self.wishes.add(medium)
 
     async def match_once(self, medium: Medium) -> None:
         """One pass over one medium: everything that waits against every free slot."""
-        held = await self.queue.held(medium)
-        free = _free_workers(self.workers.available(medium), held)
-        if not free:
+        workers = [worker for worker in self.workers.available(medium) if says_free(worker)]
+        if not workers:
             return
         now = self.clock.now()
         ready = await self.queue.ready(medium, now, PER_PROJECT)
+        if not ready:
+            return
+        held = await self.queue.held(medium)
         # A model may have left the catalog while tasks for it waited; no worker offers it then.
         waiting = [_waiting(entry, model) for entry in ready if (model := self.catalog.get(entry.model))]
         usage = await self._usage(held)
-        for pairing in match(waiting, free, usage, now, self.policy.ageing):
+        for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
             await self._assign(pairing, medium)
 
     async def _assign(self, pairing: Pairing, medium: Medium) -> None:
@@ -83,7 +103,7 @@ class Matching:
         try:
             task = await self.tasks.change(pairing.task_id, lambda _found: move)
         except (IllegalTransition, NotFound):
-            await self._catch_up(pairing.task_id)
+            await self._catch_up(pairing.task_id, medium)
             return
         await self.note(task)
         assigned = Assignment(
@@ -98,7 +118,7 @@ class Matching:
         log.info("task assigned", task_id=task.id, attempt=task.attempt, worker_id=pairing.worker_id)
         await self.publisher.publish(task_changed(task, App.SCHEDULING))
 
-    async def _catch_up(self, task_id: str) -> None:
+    async def _catch_up(self, task_id: str, medium: Medium) -> None:
         """What was heard of the task is not what its record says: believe the record, and match again."""
         task = await self.tasks.get(task_id)
         log.warning("heard of a task what its record does not say", task_id=task_id)
@@ -106,7 +126,7 @@ class Matching:
             await self.queue.remove(task_id)
         else:
             await self.queue.correct(task, look_again_at(task, self.clock.now(), self.policy.lease))
-        self.wanted.set()
+        self.wishes.add(medium)
 
     async def _usage(self, held: Sequence[Entry]) -> dict[str, float]:
         now = self.clock.now()
@@ -131,18 +151,19 @@ def _waiting(entry: Entry, model: ModelEntry) -> Waiting:
     )
 
 
-def _free_workers(workers: Sequence[WorkerStatus], held: Sequence[Entry]) -> list[FreeWorker]:
-    """Slots that neither the worker says are used nor have been given away without its knowing yet."""
-    using = {(run.task_id, worker.worker_id) for worker in workers for run in worker.runs if run.phase in USES_A_SLOT}
-    given = {(entry.task_id, entry.worker_id) for entry in held if entry.phase is Phase.ASSIGNED}
-    taken = Counter(worker_id for _, worker_id in using | given)
+def _free_workers(workers: Sequence[WorkerStatus], entries: Sequence[Entry]) -> list[FreeWorker]:
+    held = [
+        Held(entry.worker_id, entry.task_id, entry.attempt, entry.phase_since)
+        for entry in entries
+        if entry.worker_id is not None and entry.phase in ON_DEVICE
+    ]
     return [
         FreeWorker(
             worker_id=worker.worker_id,
             models=frozenset(worker.models),
             warm=frozenset(worker.warm_models),
-            slots=worker.slots - taken[worker.worker_id],
+            slots=free,
         )
         for worker in workers
-        if worker.slots > taken[worker.worker_id]
+        if (free := free_slots(worker, held)) > 0
     ]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from contracts.events import CancelRequested, cancel_requested, task_changed
+from contracts.media import Medium
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
 from contracts.tasks import Backoff, Move, Owner, Task
@@ -24,7 +25,7 @@ class Watchdog:
     queue: Queue
     publisher: Publisher
     note: Callable[[Task], Awaitable[None]]
-    match_soon: Callable[[], None]
+    match_soon: Callable[[Medium], None]
     clock: Clock
     lease: timedelta
     backoff: Backoff
@@ -34,7 +35,7 @@ class Watchdog:
         """Moves on everything that is due; says when the next task is."""
         for entry in await self.queue.due(now):
             await self._look_at(entry, now)
-        self.match_soon()
+            self.match_soon(entry.medium)
         return await self.queue.next_due()
 
     async def _look_at(self, entry: Entry, now: datetime) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from chassis.database import Database, UtcDateTime
-from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from chassis.database import Database, UtcDateTime, insert
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel, col, select
+from sqlmodel import Field, SQLModel, col
 
 from storage.ports import Ingest
 
@@ -24,42 +24,37 @@ class IngestRow(Table, table=True):
     tries: int = 0
 
 
+_ADD = insert(IngestRow)
+ADD = _ADD.on_conflict_do_update(index_elements=["task_id", "attempt"], set_={"due": _ADD.excluded.due})
+
+
 class SqlIngests:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, task_id: str, attempt: int, due: datetime) -> None:
-        row = {"task_id": task_id, "attempt": attempt, "due": due, "tries": 0}
-        statement = self._database.insert(IngestRow).values(row)
-        keys = ["task_id", "attempt"]
-        async with self._database.transaction() as session:
-            await session.exec(statement.on_conflict_do_update(index_elements=keys, set_={"due": due}))
+        async with self._database.transaction() as tx:
+            await tx.execute(ADD, {"task_id": task_id, "attempt": attempt, "due": due, "tries": 0})
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
-        due = select(IngestRow.task_id, IngestRow.attempt).where(IngestRow.due <= now).order_by(col(IngestRow.due))
-        async with self._database.transaction() as session:
-            keys = (await session.exec(due.limit(limit))).all()
-            if not keys:
-                return ()
-            named = or_(*(and_(col(IngestRow.task_id) == t, col(IngestRow.attempt) == a) for t, a in keys))
-            # The second look at `due` leaves what another replica has taken in between to that one.
-            taken = update(IngestRow).where(named, col(IngestRow.due) <= now).values(due=until)
-            rows = await session.exec(
-                taken.returning(col(IngestRow.task_id), col(IngestRow.attempt), col(IngestRow.tries))
-            )
-            return [Ingest(task_id, attempt, tries) for task_id, attempt, tries in rows.all()]
+        due = select(IngestRow).where(col(IngestRow.due) <= now).order_by(col(IngestRow.due)).limit(limit)
+        async with self._database.transaction() as tx:
+            taken = [Ingest(row.task_id, row.attempt, row.tries) for row in (await tx.execute(due)).all()]
+            for ingest in taken:
+                await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=until))
+        return taken
 
     async def again(self, ingest: Ingest, due: datetime) -> None:
-        async with self._database.transaction() as session:
-            await session.exec(update(IngestRow).where(*_is(ingest)).values(due=due, tries=ingest.tries + 1))
+        async with self._database.transaction() as tx:
+            await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=due, tries=ingest.tries + 1))
 
     async def remove(self, ingest: Ingest) -> None:
-        async with self._database.transaction() as session:
-            await session.exec(delete(IngestRow).where(*_is(ingest)))
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(IngestRow).where(*_is(ingest)))
 
     async def next_due(self) -> datetime | None:
-        async with self._database.transaction() as session:
-            return (await session.exec(select(func.min(IngestRow.due)))).one()
+        async with self._database.transaction() as tx:
+            return (await tx.execute(select(func.min(col(IngestRow.due))))).scalar()
 
 
 def _is(ingest: Ingest) -> tuple[ColumnElement[bool], ...]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from chassis.database import Database
+from chassis.database import Database, insert
 from contracts.media import Medium
 from contracts.tasks import Phase, Priority, Status, Task
-from sqlalchemy import ColumnElement, and_, func, or_, update
-from sqlalchemy import select as columns
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlmodel import col
 
 from submission.adapters.tables import HistoryRow, TagRow, TaskRow, WordRow
 from submission.domain import PRIORITY_RANK, Cursor, Sort, Tally, TaskFilter, searchable_text, words_of
@@ -19,57 +18,42 @@ BY_RANK: dict[int, Priority] = {rank: priority for priority, rank in PRIORITY_RA
 WAITING = [phase.value for phase in Phase if phase.status is Status.PENDING]
 ALIVE = [phase.value for phase in Phase if not phase.terminal]
 
+CHANGING = ("seq", "phase", "status", "updated_at", "record")
+ADD = insert(TaskRow).on_conflict_do_nothing()
+ADD_EVENT = insert(HistoryRow).on_conflict_do_nothing()
+ADD_TAGS = insert(TagRow).on_conflict_do_nothing()
+ADD_WORDS = insert(WordRow).on_conflict_do_nothing()
+UPDATE_IF_NEWER = (
+    update(TaskRow)
+    .where(col(TaskRow.id) == bindparam("task_id"), col(TaskRow.seq) < bindparam("new_seq"))
+    .values({name: bindparam(f"new_{name}") for name in CHANGING})
+)
+
 
 class SqlReadModel:
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def record(self, task: Task, event_id: str, change: str) -> None:
-        insert = self._database.insert
-        row = {
-            "id": task.id,
-            "project_id": task.project_id,
-            "seq": task.seq,
-            "phase": task.phase.value,
-            "status": task.status.value,
-            "medium": task.medium.value,
-            "model": task.model,
-            "priority": PRIORITY_RANK[task.priority],
-            "created_at": task.created_at,
-            "updated_at": task.updated_at,
-            "record": task.model_dump_json(),
-        }
-        event = {
-            "event_id": event_id,
-            "task_id": task.id,
-            "type": change,
-            "at": task.updated_at,
-            "seq": task.seq,
-            "phase": task.phase.value,
-            "attempt": task.attempt,
-            "worker_id": task.worker_id,
-            "detail": task.error.detail if task.error else None,
-        }
-        changed = {name: value for name, value in row.items() if name not in ("id", "project_id", "created_at")}
-        newer = update(TaskRow).where(col(TaskRow.id) == task.id, col(TaskRow.seq) < task.seq).values(changed)
-        async with self._database.transaction() as session:
-            await session.exec(insert(HistoryRow).values(event).on_conflict_do_nothing())
-            added = await session.exec(insert(TaskRow).values(row).on_conflict_do_nothing().returning(col(TaskRow.id)))
-            if added.first() is None:
-                await session.exec(newer)
+        row = _row(task)
+        async with self._database.transaction() as tx:
+            await tx.execute(ADD_EVENT, _event(task, event_id, change))
+            if (await tx.execute(ADD, row)).rowcount == 0:
+                newer = {f"new_{name}": row[name] for name in CHANGING}
+                await tx.execute(UPDATE_IF_NEWER, {"task_id": task.id, **newer})
                 return
-            for table, rows in ((TagRow, _tags(task)), (WordRow, _words(task))):
+            for statement, rows in ((ADD_TAGS, _tags(task)), (ADD_WORDS, _words(task))):
                 if rows:
-                    await session.exec(insert(table).values(rows).on_conflict_do_nothing())
+                    await tx.execute(statement, rows)
 
     async def list(self, project_id: str, wanted: TaskFilter, limit: int, after: Cursor | None) -> Page:
         column = _column(wanted.sort)
-        query = select(TaskRow).where(TaskRow.project_id == project_id, *_conditions(project_id, wanted))
+        query = select(TaskRow).where(col(TaskRow.project_id) == project_id, *_conditions(project_id, wanted))
         if after is not None:
             query = query.where(_beyond(column, after))
         order = (column.desc(), col(TaskRow.id).desc()) if wanted.sort.descending else (column, col(TaskRow.id))
-        async with self._database.transaction() as session:
-            rows = (await session.exec(query.order_by(*order).limit(limit + 1))).all()
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(query.order_by(*order).limit(limit + 1))).all()
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(
             tasks=[Task.model_validate_json(row.record) for row in rows[:limit]],
@@ -78,36 +62,65 @@ class SqlReadModel:
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority))
-        query: Any = (
-            columns(*kinds, func.count(), func.min(col(TaskRow.created_at)))
+        query = (
+            select(*kinds, func.count().label("number"), func.min(col(TaskRow.created_at)).label("oldest"))
             .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(ALIVE))
             .group_by(*kinds)
         )
-        async with self._database.transaction() as session:
-            rows = (await session.exec(query)).all()
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(query)).all()
         return [
-            Tally(Phase(phase), Medium(medium), BY_RANK[rank], count, oldest)
-            for phase, medium, rank, count, oldest in rows
+            Tally(Phase(row.phase), Medium(row.medium), BY_RANK[row.priority], row.number, row.oldest) for row in rows
         ]
 
     async def first_waiting(self, project_id: str, limit: int) -> Sequence[Task]:
         query = (
-            select(TaskRow.record)
-            .where(TaskRow.project_id == project_id, col(TaskRow.phase).in_(WAITING))
+            select(col(TaskRow.record))
+            .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(WAITING))
             .order_by(col(TaskRow.priority).desc(), col(TaskRow.created_at), col(TaskRow.id))
             .limit(limit)
         )
-        async with self._database.transaction() as session:
-            return [Task.model_validate_json(record) for record in (await session.exec(query)).all()]
+        async with self._database.transaction() as tx:
+            return [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
 
     async def history(self, task_id: str) -> Sequence[HistoryEntry]:
-        query = select(HistoryRow).where(HistoryRow.task_id == task_id).order_by(col(HistoryRow.seq))
-        async with self._database.transaction() as session:
-            rows = (await session.exec(query)).all()
+        query = select(HistoryRow).where(col(HistoryRow.task_id) == task_id).order_by(col(HistoryRow.seq))
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(query)).all()
         return [
             HistoryEntry(row.event_id, row.type, row.at, row.seq, row.phase, row.attempt, row.worker_id, row.detail)
             for row in rows
         ]
+
+
+def _row(task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "project_id": task.project_id,
+        "seq": task.seq,
+        "phase": task.phase.value,
+        "status": task.status.value,
+        "medium": task.medium.value,
+        "model": task.model,
+        "priority": PRIORITY_RANK[task.priority],
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "record": task.model_dump_json(),
+    }
+
+
+def _event(task: Task, event_id: str, change: str) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "task_id": task.id,
+        "type": change,
+        "at": task.updated_at,
+        "seq": task.seq,
+        "phase": task.phase.value,
+        "attempt": task.attempt,
+        "worker_id": task.worker_id,
+        "detail": task.error.detail if task.error else None,
+    }
 
 
 def _tags(task: Task) -> list[dict[str, str]]:
@@ -120,14 +133,10 @@ def _words(task: Task) -> list[dict[str, str]]:
 
 
 def _column(sort: Sort) -> Any:
-    return {
-        "created_at": col(TaskRow.created_at),
-        "updated_at": col(TaskRow.updated_at),
-        "priority": col(TaskRow.priority),
-    }[sort.column]
+    return getattr(TaskRow, sort.column)
 
 
-def _sort_value(row: TaskRow, sort: Sort) -> str | int:
+def _sort_value(row: Any, sort: Sort) -> str | int:
     value = getattr(row, sort.column)
     return value.isoformat() if isinstance(value, datetime) else int(value)
 
@@ -149,10 +158,10 @@ def _conditions(project_id: str, wanted: TaskFilter) -> list[ColumnElement[bool]
     )
     conditions: list[ColumnElement[bool]] = [col(column).in_(values) for column, values in chosen if values]
     for tag in wanted.tags:
-        tagged = select(TagRow.task_id).where(TagRow.project_id == project_id, TagRow.tag == tag)
+        tagged = select(col(TagRow.task_id)).where(col(TagRow.project_id) == project_id, col(TagRow.tag) == tag)
         conditions.append(col(TaskRow.id).in_(tagged))
     for word in wanted.words:
         beginning = and_(col(WordRow.word) >= word, col(WordRow.word) < word + "\U0010ffff")
-        worded = select(WordRow.task_id).where(WordRow.project_id == project_id, beginning)
+        worded = select(col(WordRow.task_id)).where(col(WordRow.project_id) == project_id, beginning)
         conditions.append(col(TaskRow.id).in_(worded))
     return conditions

@@ -4,12 +4,9 @@ from datetime import datetime
 
 from chassis.database import UtcDateTime
 from pydantic import JsonValue
-from sqlalchemy import JSON, String, Text
+from sqlalchemy import JSON, Text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Index, SQLModel
-
-# Words are found by range; Postgres compares text bytewise only when told to.
-BYTEWISE = String(64).with_variant(String(64, collation="C"), "postgresql")
 
 
 class Table(SQLModel, registry=registry()):
@@ -52,7 +49,7 @@ class WordRow(Table, table=True):
     __table_args__ = (Index("words_by_project", "project_id", "word", "task_id"),)
 
     task_id: str = Field(primary_key=True)
-    word: str = Field(primary_key=True, sa_type=BYTEWISE)
+    word: str = Field(primary_key=True)
     project_id: str
 
 
