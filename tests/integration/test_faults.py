@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import psutil
 import pytest
@@ -46,6 +48,17 @@ async def test_an_engine_killed_while_generating(platform: Platform) -> None:
         assert "exit code -9" in retrying[0]["detail"]
 
 
+@contextmanager
+def out_of_reach(folder: Path) -> Iterator[None]:
+    """Nothing can be read from or written to the folder meanwhile, as if its volume had gone."""
+    away = folder.with_name(f"{folder.name}-away")
+    folder.rename(away)
+    folder.touch()
+    yield
+    folder.unlink()
+    away.rename(folder)
+
+
 @pytest.mark.parametrize("moment", ["submitted", "generating", "storing"])
 async def test_the_whole_process_killed_and_started_again(own_platform: StartPlatform, moment: str) -> None:
     """daprd dies with it, and with daprd every event that was on its way."""
@@ -56,10 +69,11 @@ async def test_the_whole_process_killed_and_started_again(own_platform: StartPla
         await hooks.wait_for(1)
         hooks.received.clear()
         hooks.ids.clear()
-        task = await project.submit(params=SLOW if moment == "generating" else {"steps": 8})
-        if moment != "submitted":
-            await project.wait(task["id"], moment)
-        own.kill()
+        with out_of_reach(own.data / "media" / "projects") if moment == "storing" else nullcontext():
+            task = await project.submit(params=SLOW if moment == "generating" else {"steps": 8})
+            if moment != "submitted":
+                await project.wait(task["id"], moment)
+            own.kill()
         own.start()
         async with own.project("other") as client:
             again = ProjectClient(own, client.http, "film")

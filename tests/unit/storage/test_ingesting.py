@@ -196,6 +196,50 @@ async def test_a_crash_between_saving_and_saying_is_made_good(
         await until(lambda: world.bus.types == ["task.done.v1"])
 
 
+async def test_what_a_dead_process_had_in_hand_is_taken_up_within_half_a_minute(
+    world: World, serve: Serve, settings: StorageSettings
+) -> None:
+    async def never(_source: str, _target: str) -> None:
+        await asyncio.Event().wait()
+
+    copy, world.objects.copy = world.objects.copy, never  # type: ignore[method-assign, assignment]
+    async with serve([create(settings, world.outside)]) as running:
+        task = await Storage(running, world).produce()
+        await Storage(running, world).hear(task)
+        await settle(world)
+    world.objects.copy = copy  # type: ignore[method-assign]
+    async with serve([create(settings, world.outside)]) as running:
+        storage = Storage(running, world)
+        for _ in range(3):
+            await until(lambda: any(name.startswith("storage-ingest") for name in world.jobs.due))
+            await storage.ring_due()
+            await settle(world)
+            world.clock.advance(seconds=10)
+        await until(lambda: world.bus.types == ["task.done.v1"])
+
+
+async def test_what_is_in_hand_for_long_is_not_taken_twice(
+    world: World, serve: Serve, settings: StorageSettings
+) -> None:
+    calls = []
+
+    async def slow(source: str, _target: str) -> None:
+        calls.append(source)
+        await asyncio.Event().wait()
+
+    world.objects.copy = slow  # type: ignore[method-assign, assignment]
+    settings = settings.model_copy(update={"storage_hold": timedelta(seconds=0.03)})
+    async with serve([create(settings, world.outside)]) as running:
+        storage = Storage(running, world)
+        task = await storage.produce()
+        await storage.hear(task)
+        for _ in range(20):
+            await asyncio.sleep(0.012)
+            world.clock.advance(seconds=0.012)
+            await storage.running.ring("storage-ingest-test")
+    assert len(calls) == 1
+
+
 async def test_the_sweep_takes_orphans_and_leaves_what_is_under_way(storage: Storage) -> None:
     task = await storage.produce()
     orphan = f"staging/{task.id}/0/output.png"

@@ -14,7 +14,7 @@ from contracts.ports import Clock, Jobs
 
 log = structlog.get_logger(__name__)
 
-OVERDUE = timedelta(seconds=5)
+OVERDUE = timedelta(seconds=2)
 TRY_AGAIN_SECONDS = 1.0
 
 

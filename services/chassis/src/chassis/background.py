@@ -38,39 +38,39 @@ Work = TypeVar("Work")
 
 async def keep_doing(
     wanted: asyncio.Event,
-    take: Callable[[], Awaitable[Sequence[Work]]],
-    do: Callable[[Work], Awaitable[None]],
+    take: Callable[[int], Awaitable[Sequence[Work]]],
+    do: Callable[[Work], Coroutine[Any, Any, None]],
     at_once: int,
 ) -> None:
     """Takes what is due whenever `wanted` is set, and does it, so much at once. Never ends.
 
-    `take` marks what it returns as taken, so that it is not returned again soon. `do` settles what it
-    is given and raises nothing; work that is not settled comes back when its mark runs out.
+    `take` is told how much may be taken, and marks what it returns as taken, so that it is not
+    returned again soon. `do` settles what it is given and raises nothing; work that is not settled
+    comes back when its mark runs out.
     """
-    places = asyncio.Semaphore(at_once)
+    doing: set[asyncio.Task[None]] = set()
 
-    def done(_finished: "asyncio.Task[None]") -> None:
-        places.release()
+    def done(finished: "asyncio.Task[None]") -> None:
+        doing.discard(finished)
         wanted.set()
 
     async with asyncio.TaskGroup() as group:
         while True:
             await wanted.wait()
             wanted.clear()
+            if len(doing) == at_once:
+                continue
             try:
-                taken = await take()
+                taken = await take(at_once - len(doing))
             except RetryableError as error:
                 log.warning("due work cannot be looked up now", reason=error.detail)
                 await asyncio.sleep(PAUSE_SECONDS)
                 wanted.set()
                 continue
             for work in taken:
-                await places.acquire()
-                group.create_task(_run(do, work)).add_done_callback(done)
-
-
-async def _run(do: Callable[[Work], Awaitable[None]], work: Work) -> None:
-    await do(work)
+                task = group.create_task(do(work))
+                doing.add(task)
+                task.add_done_callback(done)
 
 
 def _stop_process_if_dead(task: "asyncio.Task[None]") -> None:

@@ -54,6 +54,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         wake_at=retry_alarm.at,
         wanted=delivering_wanted,
         at_once=settings.webhooks_at_once,
+        hold=2 * settings.webhook_timeout,
     )
     registering = Registering(
         endpoints=endpoints,

@@ -51,6 +51,7 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
         wanted=asyncio.Event(),
         scratch=settings.storage_scratch,
         at_once=settings.storage_at_once,
+        hold=settings.storage_hold,
         backoff=Backoff(),
         randomness=random.Random(),
     )

@@ -27,7 +27,10 @@ class Ingests(Protocol):
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
         """What is due, put off to `until` so that nobody else takes it meanwhile."""
 
-    async def again(self, ingest: Ingest, due: datetime) -> None: ...
+    async def put_off(self, ingest: Ingest, due: datetime) -> None: ...
+
+    async def again(self, ingest: Ingest, due: datetime) -> None:
+        """Puts it off after a try that failed."""
 
     async def remove(self, ingest: Ingest) -> None: ...
 

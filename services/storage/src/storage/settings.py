@@ -15,5 +15,7 @@ class StorageSettings(ProcessSettings):
     """Bytes."""
     storage_at_once: int = 4
     """How many results are checked and stored at the same time."""
+    storage_hold: Duration = timedelta(seconds=20)
+    """How long a result that is being stored is left to its storer after that was last heard of."""
     storage_keep_staging: Duration = timedelta(hours=1)
     """How long a file may lie in staging before the sweep asks whether anybody still needs it."""

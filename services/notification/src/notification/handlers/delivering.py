@@ -1,8 +1,8 @@
 """Webhooks on their way, by Standard Webhooks 1.0.0: signed, repeated on a schedule, never lost.
 
-A delivery is taken for a while, tried once, and settled: done, due again, or given up. Should the
-process die in between, the delivery is due again when the time it was taken for is over; the
-receiver knows the repetition by its `webhook-id`.
+A delivery is held, tried once, and settled: done, due again, or given up. Should the process die in
+between, the delivery is due again when the hold on it runs out; the receiver knows the repetition by
+its `webhook-id`.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender
 
 log = structlog.get_logger(__name__)
 
-TAKEN_FOR = timedelta(minutes=2)
 PER_ENDPOINT = 4
 """A receiver that hangs holds up no more than so many places."""
 
@@ -39,6 +38,8 @@ class Delivering:
     wake_at: Callable[[datetime], None]
     wanted: asyncio.Event
     at_once: int
+    hold: timedelta
+    """Longer than any try can take."""
     _under_way: Counter[str] = field(default_factory=Counter)
 
     async def take_due(self, _now: datetime) -> datetime | None:
@@ -50,10 +51,10 @@ class Delivering:
         """Runs for as long as the service does."""
         await keep_doing(self.wanted, self._take, self._deliver_or_put_off, self.at_once)
 
-    async def _take(self) -> Sequence[Delivery]:
+    async def _take(self, limit: int) -> Sequence[Delivery]:
         now = self.clock.now()
         full = [endpoint_id for endpoint_id, count in self._under_way.items() if count >= PER_ENDPOINT]
-        taken = await self.deliveries.take(now, now + TAKEN_FOR, PER_ENDPOINT, self.at_once, full)
+        taken = await self.deliveries.take(now, now + self.hold, PER_ENDPOINT, limit, full)
         self._under_way.update(delivery.endpoint_id for delivery in taken)
         return taken
 
@@ -64,7 +65,7 @@ class Delivering:
             log.warning("a webhook stays under way", webhook_id=delivery.webhook_id, reason=error.detail)
         except Exception:
             log.exception("delivering a webhook met a bug", webhook_id=delivery.webhook_id)
-            self.wake_at(self.clock.now() + TAKEN_FOR)
+            self.wake_at(self.clock.now() + self.hold)
         finally:
             self._under_way[delivery.endpoint_id] -= 1
 

@@ -44,6 +44,10 @@ class SqlIngests:
                 await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=until))
         return taken
 
+    async def put_off(self, ingest: Ingest, due: datetime) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=due))
+
     async def again(self, ingest: Ingest, due: datetime) -> None:
         async with self._database.transaction() as tx:
             await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=due, tries=ingest.tries + 1))

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from chassis.background import keep_doing
+from chassis.background import background, keep_doing
 from contracts.errors import (
     AlreadyExists,
     IllegalTransition,
@@ -38,8 +38,7 @@ from storage.ports import Ingest, Ingests, MediaTools
 
 log = structlog.get_logger(__name__)
 
-TAKEN_FOR = timedelta(minutes=4)
-"""How long a taken ingest is left alone; shorter than the watchdog's patience with storage."""
+RENEWALS_PER_HOLD = 3
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
@@ -56,6 +55,7 @@ class Ingesting:
     wanted: asyncio.Event
     scratch: Path
     at_once: int
+    hold: timedelta
     backoff: Backoff
     randomness: random.Random
 
@@ -75,13 +75,14 @@ class Ingesting:
         """Runs for as long as the service does."""
         await keep_doing(self.wanted, self._take, self._ingest_or_put_off, self.at_once)
 
-    async def _take(self) -> Sequence[Ingest]:
+    async def _take(self, limit: int) -> Sequence[Ingest]:
         now = self.clock.now()
-        return await self.ingests.take(now, now + TAKEN_FOR, limit=self.at_once)
+        return await self.ingests.take(now, now + self.hold, limit)
 
     async def _ingest_or_put_off(self, ingest: Ingest) -> None:
         try:
-            await self._ingest(ingest)
+            async with background(self._keep_hold(ingest)):
+                await self._ingest(ingest)
             await self.ingests.remove(ingest)
         except RetryableError as error:
             await self._put_off(ingest, error.detail)
@@ -89,10 +90,17 @@ class Ingesting:
             log.exception("storing met a bug", task_id=ingest.task_id)
             await self._put_off(ingest, repr(error))
 
+    async def _keep_hold(self, ingest: Ingest) -> None:
+        """Keeps others off for as long as we live, and not much longer."""
+        while True:
+            await asyncio.sleep(self.hold.total_seconds() / RENEWALS_PER_HOLD)
+            with suppress(RetryableError):
+                await self.ingests.put_off(ingest, self.clock.now() + self.hold)
+
     async def _put_off(self, ingest: Ingest, reason: str) -> None:
         due = self.clock.now() + self.backoff.wait(ingest.tries + 1, self.randomness)
         log.warning("storing is put off", task_id=ingest.task_id, reason=reason, until=due.isoformat())
-        with suppress(RetryableError):  # then it is due again when the time it was taken for is over
+        with suppress(RetryableError):  # then it is due again when the hold on it runs out
             await self.ingests.again(ingest, due)
         self.wake_at(due)
 
