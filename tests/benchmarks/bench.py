@@ -136,7 +136,7 @@ async def measure(folder: Path, table: Table) -> None:
             table.add_row(
                 "tasks through the whole platform, instant model", f"{rate:.1f}/s", "", f"{INSTANT_TASKS}, 8 at once"
             )
-    with console.status("the platform with tiny models"), platform(folder / "real", "embedded", "run") as real:
+    with console.status("the platform with tiny models"), platform(folder / "real", "embedded", "serve") as real:
         async with real.project() as project:
             await project.make(params={"steps": 1})
             taken = await start_seconds(project)

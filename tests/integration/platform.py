@@ -40,7 +40,7 @@ SETTINGS = {
 @dataclass
 class Platform:
     data: Path
-    command: Sequence[str] = (sys.executable, "-m", "embedded", "run")
+    command: Sequence[str] = (sys.executable, "-m", "embedded", "serve")
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
     process: "subprocess.Popen[bytes] | None" = None
 

@@ -8,6 +8,7 @@ from chassis.alarm import Alarm
 from contracts.errors import DependencyUnavailable
 from contracts.testing import InMemoryJobs, SettableClock
 from contracts.testing.examples import NOON
+from structlog.testing import capture_logs
 
 from tests.conftest import until
 
@@ -94,3 +95,19 @@ async def test_a_ring_that_never_comes_is_asked_for_again() -> None:
     async with kept(jobs, overdue=timedelta(seconds=0.01)) as alarm:
         alarm.at(after(0))
         await until(lambda: len(jobs.asked) >= 3)
+
+
+async def test_a_ring_after_which_nothing_is_due_is_not_missed() -> None:
+    jobs = CountingJobs()
+
+    async def nothing_more(_now: datetime) -> None:
+        return None
+
+    with capture_logs() as said:
+        async with kept(jobs, overdue=timedelta(seconds=0.02)) as alarm:
+            alarm.at(after(0))
+            await until(lambda: bool(jobs.asked))
+            await alarm.ring(nothing_more)
+            await asyncio.sleep(0.1)
+    assert said == []
+    assert len(jobs.asked) == 1

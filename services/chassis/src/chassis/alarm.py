@@ -63,7 +63,8 @@ class Alarm:
             async with asyncio.timeout(self._patience()):
                 await self._moved.wait()
         except TimeoutError:
-            log.warning("the alarm did not ring in time; it is set again", alarm=self.name)
+            if self._next is not None:
+                log.warning("the alarm did not ring in time; it is set again", alarm=self.name)
         self._moved.clear()
 
     def _patience(self) -> float | None:

@@ -1,4 +1,4 @@
-"""`run` keeps the platform running on this machine; `demo` shows what it does."""
+"""`demo` shows what the platform does; `run` keeps it running for a person, `serve` for a program."""
 
 import argparse
 import asyncio
@@ -11,38 +11,40 @@ from embedded.settings import EmbeddedSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
-    parser.add_argument("command", choices=["run", "demo"])
+    parser.add_argument("command", choices=["demo", "run", "serve"])
     command = parser.parse_args().command
     try:
         settings = EmbeddedSettings()
-        if command == "run":
-            _run(settings)
-        else:
+        if command == "demo":
             _demo(settings)
+        else:
+            _run(settings, for_a_person=command == "run")
     except ValidationError as error:
         sys.exit(f"A setting is missing or wrong; `make {command}` knows them all.\n{error}")
 
 
-def _run(settings: EmbeddedSettings) -> None:
-    from chassis.logs import configure_logs  # noqa: PLC0415 - the demo starts sooner without the services
+def _run(settings: EmbeddedSettings, *, for_a_person: bool) -> None:
+    from chassis.logs import configure_logs  # noqa: PLC0415 - each command imports only its own
     from contracts.catalog import CatalogError  # noqa: PLC0415
 
+    from embedded.greeting import greet  # noqa: PLC0415
     from embedded.processes import ProcessFailed  # noqa: PLC0415
     from embedded.running import AlreadyRunning, run  # noqa: PLC0415
 
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, json=not (for_a_person and sys.stderr.isatty()))
     try:
-        run(settings)
+        run(settings, when_up=greet if for_a_person else None)
     except (AlreadyRunning, ProcessFailed, CatalogError) as error:
         sys.exit(str(error))
 
 
 def _demo(settings: EmbeddedSettings) -> None:
     from embedded.demo import DemoFailed, show  # noqa: PLC0415
+    from embedded.own_project import ProjectFailed  # noqa: PLC0415
 
     try:
         everything_made = asyncio.run(show(settings))
-    except DemoFailed as error:
+    except (DemoFailed, ProjectFailed) as error:
         sys.exit(str(error))
     if not everything_made:
         sys.exit("Not everything was made; the table says what.")

@@ -19,24 +19,18 @@ from typing import Any, TypeVar
 
 import av
 import httpx
-import uvicorn
 from httpx_sse import aconnect_sse
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from standardwebhooks import Webhook, WebhookVerificationError
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from embedded.address import Address, read_address
 from embedded.credentials import Credentials, load_or_create
-from embedded.processes import free_ports
+from embedded.own_project import PROJECT, own_key
+from embedded.receiver import receiver
 from embedded.settings import EmbeddedSettings
 
-PROJECT = "demo"
 OUTPUT = Path("demo-output")
 UP_WITHIN_SECONDS = 120
 DONE_WITHIN_SECONDS = 300
@@ -74,12 +68,13 @@ class Wanted:
 
 
 async def show(settings: EmbeddedSettings) -> bool:
-    """Runs the demo; True when all three media were made, told of and can be opened. Raises `DemoFailed`."""
+    """Runs the demo; True when all three media were made, told of and can be opened. Raises `DemoFailed`
+    and `ProjectFailed`."""
     await asyncio.to_thread(OUTPUT.mkdir, exist_ok=True)
     async with _platform(settings) as address:
         credentials = load_or_create(settings.data)
         async with httpx.AsyncClient(base_url=address.api, timeout=30, trust_env=False) as http:
-            http.headers["X-API-Key"] = await _own_key(http, credentials, settings.data)
+            http.headers["X-API-Key"] = await own_key(http, credentials, settings.data)
             wanted = await _make(http, address, credentials)
     _print_table(list(wanted.values()))
     return all(one.file is not None and one.told_by_webhook for one in wanted.values())
@@ -111,7 +106,7 @@ async def _platform(settings: EmbeddedSettings) -> AsyncIterator[Address]:
 def _start(log: Path) -> "subprocess.Popen[bytes]":
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen([sys.executable, "-m", "embedded", "run"], stdout=output, stderr=output)
+        return subprocess.Popen([sys.executable, "-m", "embedded", "serve"], stdout=output, stderr=output)
 
 
 async def _address(data: Path) -> Address | None:
@@ -136,24 +131,6 @@ async def _until(ready: Callable[[], Awaitable[Found | None]], process: "subproc
     raise DemoFailed(f"The platform did not come up. The end of {log}:\n{last}")
 
 
-async def _own_key(http: httpx.AsyncClient, credentials: Credentials, data: Path) -> str:
-    """A key of the demo's project: the one from last time, or a new one."""
-    kept = data / "demo-key"
-    if kept.is_file():
-        key = kept.read_text()
-        if (await http.get("/api/v1/models", headers={"X-API-Key": key})).is_success:
-            return key
-    admin = {"X-Admin-Key": credentials.admin_key}
-    created = await http.post("/api/v1/admin/projects", headers=admin, json={"id": PROJECT, "name": "Demo"})
-    if created.status_code not in (201, 409):
-        raise DemoFailed(f"The project could not be created: {created.text}")
-    issued = await http.post(f"/api/v1/admin/projects/{PROJECT}/keys", headers=admin, json={"label": "demo"})
-    issued.raise_for_status()
-    kept.touch(0o600)
-    kept.write_text(issued.json()["key"])
-    return str(issued.json()["key"])
-
-
 async def _make(http: httpx.AsyncClient, address: Address, credentials: Credentials) -> dict[str, Wanted]:
     """Publishes the requests and follows them to their end."""
     columns = (
@@ -170,14 +147,22 @@ async def _make(http: httpx.AsyncClient, address: Address, credentials: Credenti
             bar = progress.add_task(f"{medium} · {request['model']}", total=1.0, phase="asked for")
             request_id = f"demo-{run}-{medium}"
             wanted[request_id] = Wanted(request_id, medium, bar)
-        async with _receiver(http, wanted):
+
+        def told(data: Mapping[str, Any]) -> None:
+            one = wanted.get(data.get("client_ref") or "")
+            if one is not None:
+                one.told_by_webhook = True
+
+        async with receiver(http, told):
             following = asyncio.create_task(_follow(http, wanted, progress))
             for one in wanted.values():
                 await _publish(address, credentials, one)
             try:
                 await asyncio.wait_for(following, DONE_WITHIN_SECONDS)
             except TimeoutError:
-                raise DemoFailed(f"Not all tasks have ended after {DONE_WITHIN_SECONDS} s; see `make run`") from None
+                raise DemoFailed(
+                    f"Not all tasks have ended after {DONE_WITHIN_SECONDS} s; see .movie-tasks/logs"
+                ) from None
             await _wait_for_webhooks(wanted)
     for one in wanted.values():
         if one.task["status"] == "done":
@@ -241,37 +226,6 @@ def _draw(kind: str, data: dict[str, Any], wanted: Mapping[str, Wanted], progres
         if found.ended:
             progress.update(found.bar, completed=1.0)
             progress.stop_task(found.bar)
-
-
-@asynccontextmanager
-async def _receiver(http: httpx.AsyncClient, wanted: Mapping[str, Wanted]) -> AsyncIterator[None]:
-    """A webhook receiver as a user would write one: it believes nothing that is not signed."""
-    [port] = free_ports(1)
-    secret = ""
-
-    async def receive(request: Request) -> Response:
-        try:
-            told = Webhook(secret).verify(await request.body(), dict(request.headers))
-        except WebhookVerificationError:
-            return Response(status_code=401)
-        one = wanted.get(told["data"].get("client_ref") or "")
-        if one is not None:
-            one.told_by_webhook = True
-        return Response(status_code=204)
-
-    app = Starlette(routes=[Route("/webhook", receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server.serve())
-    made = await http.post("/api/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/webhook"})
-    made.raise_for_status()
-    secret = made.json()["secret"]
-    try:
-        yield
-    finally:
-        await http.delete(f"/api/v1/webhooks/{made.json()['endpoint']['id']}")
-        server.should_exit = True
-        await serving
 
 
 async def _wait_for_webhooks(wanted: Mapping[str, Wanted]) -> None:

@@ -5,9 +5,10 @@ import fcntl
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import gpu_worker.app
 import httpx
@@ -29,7 +30,14 @@ class AlreadyRunning(Exception):
     """Another process serves from the same data folder; the text says where."""
 
 
-def run(settings: EmbeddedSettings, make_worker: MakeWorker = gpu_worker.app.create) -> None:
+WhenUp = Callable[[Address, Credentials, Path], Awaitable[None]]
+
+
+def run(
+    settings: EmbeddedSettings,
+    make_worker: MakeWorker = gpu_worker.app.create,
+    when_up: WhenUp | None = None,
+) -> None:
     """Runs until it is told to stop. Raises `AlreadyRunning`, `ProcessFailed` and `CatalogError`."""
     # uvicorn repeats the signal that stopped it; as an exception it lets everything below be put away.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
@@ -57,7 +65,7 @@ def run(settings: EmbeddedSettings, make_worker: MakeWorker = gpu_worker.app.cre
             server = uvicorn.Server(config)
             for child in children.values():
                 threading.Thread(target=_stop_when_gone, args=(child, server), daemon=True).start()
-            uvloop.run(_serve(server, address, settings.data))
+            uvloop.run(_serve(server, _announce(address, credentials, settings.data, when_up)))
             for log, child in children.items():
                 check_alive(child, log)
 
@@ -68,8 +76,8 @@ def _stop_when_gone(child: Process, server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-async def _serve(server: uvicorn.Server, address: Address, data: Path) -> None:
-    announcing = asyncio.create_task(_announce(address, data))
+async def _serve(server: uvicorn.Server, announcement: Coroutine[Any, Any, None]) -> None:
+    announcing = asyncio.create_task(announcement)
     try:
         await server.serve()
     finally:
@@ -78,7 +86,7 @@ async def _serve(server: uvicorn.Server, address: Address, data: Path) -> None:
             await announcing
 
 
-async def _announce(address: Address, data: Path) -> None:
+async def _announce(address: Address, credentials: Credentials, data: Path, when_up: WhenUp | None) -> None:
     """Writes the address down once everything is up, so that its appearance means ready."""
     async with httpx.AsyncClient(base_url=address.api, trust_env=False) as http:
         while True:
@@ -87,6 +95,8 @@ async def _announce(address: Address, data: Path) -> None:
                     break
             await asyncio.sleep(0.05)
     write_address(data, address)
+    if when_up is not None:
+        await when_up(address, credentials, data)
 
 
 @contextmanager
