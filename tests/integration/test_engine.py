@@ -42,6 +42,7 @@ def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | No
     return RunJob(
         task_id=task_id_for("p", name),
         attempt=1,
+        correlation_id="c",
         model=model,
         params=defaults | given,
         inputs=inputs or {},
@@ -148,7 +149,15 @@ async def test_a_full_size_model_that_cannot_be_fetched_is_said_to_be_missing(tm
     options = EngineOptions(catalog=catalog, models_folder=str(tmp_path), threads=2, log_level="CRITICAL")
     engine = EngineProcess(options)
     async with engine.running():
-        job = RunJob(task_id=task_id_for("p", "x"), attempt=1, model="sdxl", params={}, inputs={}, folder=str(tmp_path))
+        job = RunJob(
+            task_id=task_id_for("p", "x"),
+            attempt=1,
+            correlation_id="c",
+            model="sdxl",
+            params={},
+            inputs={},
+            folder=str(tmp_path),
+        )
         [last] = await run(engine, job)
     assert isinstance(last, Failed)
     assert last.problem.code == "model-unavailable"

@@ -57,7 +57,7 @@ class WorkerUnderTest:
             attempt=task.attempt,
             lease_seconds=lease,
         )
-        await self.running.deliver(assignment(given, "scheduling", NOON))
+        await self.running.deliver(assignment(given, task, "scheduling", NOON))
 
     async def cancel(self, task: Task, attempt: int = 1) -> None:
         await self.tasks.change(task.id, lambda _found: RequestCancel())

@@ -270,10 +270,11 @@ def task_rejected(rejected: TaskRejected, source: str, now: AwareDatetime) -> Me
     return _message(TASK_EVENTS, rejected.project_id, event_id, "task.rejected.v1", source, rejected, now)
 
 
-def assignment(assigned: Assignment, source: str, now: AwareDatetime) -> Message:
-    event_id = f"{assigned.task_id}:{assigned.attempt}"
-    topic = ASSIGNMENTS[assigned.medium]
-    return _message(topic, assigned.task_id, event_id, "task.assignment.v1", source, assigned, now)
+def assignment(assigned: Assignment, task: Task, source: str, now: AwareDatetime) -> Message:
+    return _message(
+        ASSIGNMENTS[assigned.medium], task.id, f"{task.id}:{task.attempt}", "task.assignment.v1", source, assigned, now,
+        correlationid=task.correlation_id, traceparent=task.traceparent,
+    )  # fmt: skip
 
 
 def cancel_requested(cancel: CancelRequested, source: str, now: AwareDatetime) -> Message:

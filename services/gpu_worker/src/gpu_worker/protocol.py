@@ -28,6 +28,8 @@ class RunJob(_Message):
     kind: Literal["run"] = "run"
     task_id: TaskId
     attempt: int
+    correlation_id: str
+    """For the child's log."""
     model: ModelKey
     params: dict[str, JsonValue]
     inputs: dict[str, str]

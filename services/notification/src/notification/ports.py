@@ -34,6 +34,7 @@ class Delivery:
     tries: int
     due: datetime
     created_at: datetime
+    correlation_id: str | None = None
     last_status: int | None = None
     last_detail: str | None = None
 

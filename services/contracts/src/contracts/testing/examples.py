@@ -148,7 +148,7 @@ def an_event_of_each() -> list[Message]:
         task_rejected(rejected, "test", NOON),
         task_progressed(progressed, "test", NOON),
         feed_grew([entry], "test", NOON),
-        assignment(assigned, "test", NOON),
+        assignment(assigned, task, "test", NOON),
         cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
         worker_heartbeat(a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",)), "test"),
         dead_letter("submission", "task-requests", "malformed-event: no data", b"{}", NOON),

@@ -149,7 +149,12 @@ class Engine:
     def _report_failure(self, job: RunJob, error: Exception) -> None:
         failure = classify(error)
         log.error(
-            "an attempt failed", task_id=job.task_id, attempt=job.attempt, code=failure.problem.code, exc_info=error
+            "an attempt failed",
+            correlation_id=job.correlation_id,
+            task_id=job.task_id,
+            attempt=job.attempt,
+            code=failure.problem.code,
+            exc_info=error,
         )
         # The traceback holds on to the tensors of the failed run.
         error.__traceback__ = None

@@ -119,6 +119,7 @@ class Running:
         job = RunJob(
             task_id=task.id,
             attempt=task.attempt,
+            correlation_id=task.correlation_id,
             model=task.model,
             params=task.params,
             inputs=inputs,
@@ -245,6 +246,7 @@ class Running:
         task = await self.tasks.change(attempt.assignment.task_id, decide)
         if task.phase is not attempt.announced:
             attempt.announced = task.phase
+            log.info("the run goes on", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
             await self._tell(task_changed(task, self.app))
         return task
 

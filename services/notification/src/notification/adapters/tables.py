@@ -41,6 +41,7 @@ class DeliveryRow(Table, table=True):
     tries: int
     due: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    correlation_id: str | None
     last_status: int | None
     last_detail: str | None
 

@@ -82,6 +82,7 @@ class Delivering:
             self.wake_at(settled.due)
         log.info(
             "webhook tried",
+            correlation_id=delivery.correlation_id,
             webhook_id=delivery.webhook_id,
             endpoint_id=endpoint.id,
             project_id=endpoint.project_id,

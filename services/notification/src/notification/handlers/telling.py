@@ -95,4 +95,5 @@ class Telling:
             tries=0,
             due=now,
             created_at=now,
+            correlation_id=happening.data.get("correlation_id"),
         )

@@ -114,8 +114,14 @@ class Matching:
             attempt=task.attempt,
             lease_seconds=self.policy.lease.total_seconds(),
         )
-        await self.publisher.publish(assignment(assigned, App.SCHEDULING, self.clock.now()))
-        log.info("task assigned", task_id=task.id, attempt=task.attempt, worker_id=pairing.worker_id)
+        await self.publisher.publish(assignment(assigned, task, App.SCHEDULING, self.clock.now()))
+        log.info(
+            "task assigned",
+            correlation_id=task.correlation_id,
+            task_id=task.id,
+            attempt=task.attempt,
+            worker_id=pairing.worker_id,
+        )
         await self.publisher.publish(task_changed(task, App.SCHEDULING))
 
     async def _catch_up(self, task_id: str, medium: Medium) -> None:

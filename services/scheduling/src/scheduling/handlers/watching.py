@@ -46,7 +46,13 @@ class Watchdog:
         found = overdue(before, (entry.attempt, entry.phase), now, self.backoff, self.randomness)
         after = before if found.move is None else await self._move(before, found.move)
         if found.announce or after is not before:
-            log.warning("task overdue", task_id=after.id, was=entry.phase.value, now=after.phase.value)
+            log.warning(
+                "task overdue",
+                correlation_id=after.correlation_id,
+                task_id=after.id,
+                was=entry.phase.value,
+                now=after.phase.value,
+            )
             await self.publisher.publish(task_changed(after, App.SCHEDULING))
         await self.note(after)
         await self.queue.look_again(after.id, look_again_at(after, now, self.lease))

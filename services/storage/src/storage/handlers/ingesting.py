@@ -32,6 +32,7 @@ from contracts.ports import Clock, ObjectStore, Publisher
 from contracts.records import Records, TaskRecords
 from contracts.tasks import Backoff, Cancel, Complete, Move, Task, after_failure
 from contracts.topics import App
+from structlog.contextvars import bound_contextvars
 
 from storage.domain import Checked, check_claim, needs_storing, result_of, unreadable
 from storage.ports import Ingest, Ingests, MediaTools
@@ -106,9 +107,12 @@ class Ingesting:
 
     async def _ingest(self, ingest: Ingest) -> None:
         task = await self.tasks.get(ingest.task_id)
-        if task is None or task.attempt != ingest.attempt:
-            return
-        if task.produced is not None and needs_storing(task, ingest.attempt):
+        if task is not None and task.attempt == ingest.attempt:
+            with bound_contextvars(correlation_id=task.correlation_id):
+                await self._ingest_attempt(task)
+
+    async def _ingest_attempt(self, task: Task) -> None:
+        if task.produced is not None and needs_storing(task, task.attempt):
             try:
                 task = await self._end(task, task.produced)
             except OVER as error:
