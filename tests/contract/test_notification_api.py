@@ -285,7 +285,7 @@ class TestWebhooks:
         answer = await sender.send("http://127.0.0.1:9/", b"{}", {})
         assert answer.status is None
         assert "not a public address" in answer.detail
-        await sender.close()
+        await sender.aclose()
 
 
 class TestLive:

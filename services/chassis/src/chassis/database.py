@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import DependencyUnavailable
-from sqlalchemy import DateTime, MetaData, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import DateTime, MetaData, TypeDecorator, create_engine, event, inspect, make_url
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, CursorResult, Dialect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import Executable
 
-__all__ = ["Database", "Transaction", "UtcDateTime", "insert"]
+__all__ = ["Database", "SchemaMismatch", "Transaction", "UtcDateTime", "insert"]
+
+
+class SchemaMismatch(Exception):
+    """The file was written by another version of the service; the text says how they differ."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -59,11 +63,24 @@ class Database:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        self._check_schema()
         self._tables.create_all(self._engine)
         try:
             yield
         finally:
             self._engine.dispose()
+
+    def _check_schema(self) -> None:
+        """Said once and clearly, rather than by every statement that meets a missing column."""
+        there = inspect(self._engine)
+        for name in set(self._tables.tables) & set(there.get_table_names()):
+            found = {column["name"] for column in there.get_columns(name)}
+            expected = set(self._tables.tables[name].columns.keys())
+            if found != expected:
+                raise SchemaMismatch(
+                    f"{self._url.database} is of another version: {name} has {_list(found - expected)} where "
+                    f"{_list(expected - found)} is expected. Move it away to begin anew (embedded: `make clean`)."
+                )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -77,6 +94,10 @@ class Database:
                 yield Transaction(connection)
         except OperationalError as error:
             raise DependencyUnavailable(f"the database does not answer: {error.orig}") from error
+
+
+def _list(columns: set[str]) -> str:
+    return ", ".join(sorted(columns)) or "nothing"
 
 
 def _tune(connection: Any, _record: Any) -> None:

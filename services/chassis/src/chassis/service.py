@@ -72,7 +72,11 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(around.connected())
             for service in services:
-                await stack.enter_async_context(service.running())
+                try:
+                    await stack.enter_async_context(service.running())
+                except Exception as error:
+                    log.critical("a service cannot start", service=service.name, reason=str(error))
+                    raise
             yield
 
     app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)

@@ -258,18 +258,31 @@ def _check_decodes(path: Path, medium: str) -> None:
 
 
 def _print_table(wanted: list[Wanted]) -> None:
-    phases = ("queued", "assigned", "loading_model", "generating", "encoding", "storing")
-    table = Table(title="What was made", title_justify="left")
-    for column in ("task", "model", "status", "webhook", *phases, "file"):
-        table.add_column(column.replace("_", " "), justify="right" if column in phases else "left")
+    """Fits into 80 columns."""
+    phases = {
+        "queued": "queue",
+        "assigned": "assign",
+        "loading_model": "load",
+        "generating": "generate",
+        "encoding": "encode",
+        "storing": "store",
+    }
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("task", "model", "status"):
+        table.add_column(column)
+    for heading in phases.values():
+        table.add_column(heading, justify="right")
+    table.add_column("file", overflow="fold")
     for one in wanted:
         spent = one.task.get("phase_seconds", {})
         table.add_row(
             one.task["id"][:8],
             one.task["model"],
             one.task["status"],
-            "signed" if one.told_by_webhook else "missing",
-            *(f"{spent[phase]:.2f} s" if phase in spent else "–" for phase in phases),
-            str(one.file or (one.task.get("error") or {}).get("detail", "–")),
+            *(f"{spent[phase]:.2f}" if phase in spent else "–" for phase in phases),
+            one.file.name if one.file else (one.task.get("error") or {}).get("detail", "–"),
         )
+    told = sum(one.told_by_webhook for one in wanted)
+    console.print("\nWhat was made, and the seconds it spent in each phase:\n")
     console.print(table)
+    console.print(f"\n{told} of {len(wanted)} ends were told by signed webhook. The files lie in {OUTPUT}/.")

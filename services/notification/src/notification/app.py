@@ -5,7 +5,7 @@ import random
 import secrets
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from chassis.alarm import Alarm
@@ -70,17 +70,19 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        work = (
-            retry_alarm.keep_set(),
-            prune_alarm.keep_set(),
-            telling.keep_broadcasting(),
-            delivering.keep_delivering(),
-        )
-        async with database.opened(), background(*work):
+        async with (
+            aclosing(sender),
+            database.opened(),
+            background(
+                retry_alarm.keep_set(),
+                prune_alarm.keep_set(),
+                telling.keep_broadcasting(),
+                delivering.keep_delivering(),
+            ),
+        ):
             retry_alarm.at(clock.now())
             prune_alarm.at(clock.now() + PRUNE_EVERY)
             yield
-        await sender.close()
 
     return Service(
         name=App.NOTIFICATION,

@@ -61,8 +61,10 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         settings.storage_scratch.mkdir(parents=True, exist_ok=True)
-        work = (ingest_alarm.keep_set(), sweep_alarm.keep_set(), ingesting.keep_ingesting())
-        async with database.opened(), background(*work):
+        async with (
+            database.opened(),
+            background(ingest_alarm.keep_set(), sweep_alarm.keep_set(), ingesting.keep_ingesting()),
+        ):
             ingest_alarm.at(clock.now())
             sweep_alarm.at(clock.now() + settings.storage_keep_staging)
             yield

@@ -6,8 +6,9 @@ Nothing here may touch a device: CUDA must be initialised in the child, after th
 import importlib
 import os
 
-# Read when tqdm is imported: bars of libraries have no place in a service's log.
+# Read when the libraries are imported: their bars and their advice have no place in a service's log.
 os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 from contracts.catalog import read_catalog

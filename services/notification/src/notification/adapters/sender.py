@@ -36,7 +36,7 @@ class HttpxSender:
             limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
         )
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self._http.aclose()
 
     async def check(self, url: str) -> None:
