@@ -9,11 +9,18 @@ from contracts.errors import Unauthenticated
 from contracts.ports import Clock
 from contracts.projects import ApiKey, split_key
 from contracts.records import Records
-from fastapi import Query, Security
-from fastapi.security import APIKeyHeader
+from fastapi import Security
+from fastapi.security import APIKeyHeader, APIKeyQuery
 
-API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key bound to one project.")
-ADMIN_KEY = APIKeyHeader(name="X-Admin-Key", auto_error=False, description="The operator's key.")
+API_KEY = APIKeyHeader(
+    name="X-API-Key", scheme_name="ApiKey", auto_error=False, description="A key bound to one project."
+)
+API_KEY_IN_QUERY = APIKeyQuery(
+    name="api_key", scheme_name="ApiKeyInQuery", auto_error=False, description="For browsers fetching media only."
+)
+ADMIN_KEY = APIKeyHeader(
+    name="X-Admin-Key", scheme_name="AdminKey", auto_error=False, description="The operator's key."
+)
 
 REMEMBER_SECONDS = 5.0
 """How long a key that was looked up is trusted: a revoked one goes on working for at most so long."""
@@ -59,7 +66,7 @@ def project_by_header_or_query(keys: ApiKeys) -> ProjectOf:
 
     async def project(
         api_key: Annotated[str | None, Security(API_KEY)],
-        in_query: Annotated[str | None, Query(alias="api_key", description="For browsers fetching media only.")] = None,
+        in_query: Annotated[str | None, Security(API_KEY_IN_QUERY)],
     ) -> str:
         return await keys.project_of(api_key or in_query)
 

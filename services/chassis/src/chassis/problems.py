@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problem details. The only place that knows HTTP status codes for them."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
 
 import structlog
 from contracts import errors
@@ -8,6 +10,7 @@ from contracts.errors import FieldProblem, MovieTasksError, Problem, RetryableEr
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +32,25 @@ STATUS: Mapping[type[MovieTasksError], int] = {
     errors.StateConflict: 503,
     errors.DependencyUnavailable: 503,
 }
+
+
+_CONTENT = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_DESCRIPTIONS = {
+    400: "The body cannot be read",
+    401: "No valid key",
+    403: "The project is suspended",
+    404: "No such thing, or not in the key's project",
+    409: "It cannot do that from where it is, or there is one already",
+    413: "The body is larger than allowed",
+    415: "Not a kind of file that is taken here",
+    422: "The request does not fit; `errors` names field, allowed range and given value",
+    503: "Something this service needs does not answer; try again",
+}
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What FastAPI's `responses` says of the problems a route answers with."""
+    return {status: {"description": _DESCRIPTIONS[status], "content": _CONTENT} for status in statuses}
 
 
 def install_problems(app: FastAPI) -> None:
@@ -79,7 +101,20 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     problem = Problem(
         type="about:blank", title=str(error.detail), detail=str(error.detail), code="http-error", retryable=False
     )
-    return problem_response(_at(request, problem), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    return problem_response(_at(request, problem), error.status_code, headers)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Of every route with this path; Starlette names those of the first."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware
 from contracts.asyncapi import describe
+from contracts.errors import Problem
 from contracts.ports import Clock, Publisher
 from contracts.topics import DEAD_LETTERS, Component, Topic
 from dapr.ext.fastapi import DaprApp
@@ -165,7 +166,10 @@ def _plain_id(presented: str) -> bool:
 
 def _describe(app: FastAPI, services: Sequence[Service], topics: Sequence[Topic]) -> None:
     """OpenAPI, with the schemas that routes name by reference, and AsyncAPI beside it."""
-    extra = {name: schema for service in services for name, schema in service.schemas.items()}
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    extra: dict[str, object] = {**problem.pop("$defs"), "Problem": problem}
+    for service in services:
+        extra |= service.schemas
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

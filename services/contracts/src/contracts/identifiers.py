@@ -1,9 +1,9 @@
-"""Identifiers, checked wherever they come in: every one of them ends up in a key or a path."""
+"""Identifiers and other small values, checked wherever they come in: most end up in a key or a path."""
 
 import uuid
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, StringConstraints
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
@@ -17,6 +17,16 @@ PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Text without NUL, which Postgres cannot keep."""
 Tag = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 RequestKey = Annotated[PlainText, StringConstraints(min_length=1, max_length=255)]
+
+
+def _text(given: object) -> object:
+    if isinstance(given, int | float):
+        raise ValueError("a date and time is text, as in RFC 3339")  # noqa: TRY004 - what pydantic takes for an answer
+    return given
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
+"""A date and time as people send it. Pydantic alone would take a bare number for seconds since 1970."""
 
 _TASKS = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696531")
 _MEDIA = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696532")

@@ -3,9 +3,10 @@
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from chassis.auth import ProjectOf
+from chassis.problems import answers
 from contracts.errors import RangeNotSatisfiable
 from contracts.views import API, MediaView
 from fastapi import APIRouter, Depends, Request, Response, UploadFile
@@ -25,15 +26,28 @@ SAFE = {
     "Accept-Ranges": "bytes",
 }
 
+BINARY = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", **BINARY},
+    206: {"description": "The range that was asked for", **BINARY},
+    304: {"description": "Not changed since"},
+    416: {"description": "No such range"},
+}
+
 
 def media_routes(
     uploading: Uploading, serving: Serving, project_of: ProjectOf, project_of_browser: ProjectOf, scratch: Path
 ) -> APIRouter:
-    router = APIRouter(prefix=f"{API}/media", tags=["media"])
+    router = APIRouter(prefix=f"{API}/media", tags=["media"], responses=answers(401, 404, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
     BrowserProject = Annotated[str, Depends(project_of_browser)]  # noqa: N806
 
-    @router.post("", status_code=201, summary="Upload a picture, clip or sound as input for tasks")
+    @router.post(
+        "",
+        status_code=201,
+        summary="Upload a picture, clip or sound as input for tasks",
+        responses=answers(400, 413, 415),
+    )
     async def upload(file: UploadFile, project_id: Project) -> MediaView:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             path = Path(folder) / "file"
@@ -44,15 +58,24 @@ def media_routes(
         return MediaView.of(await serving.look(media_id, project_id))
 
     @router.head("/{media_id}", include_in_schema=False)
-    @router.get("/{media_id}", summary="The file itself, whole or in ranges")
+    @router.get(
+        "/{media_id}", summary="The file itself, whole or in ranges", response_class=StreamingResponse, responses=FILE
+    )
     async def original(media_id: str, project_id: BrowserProject, request: Request) -> Response:
         return _serve(serving, await serving.find(media_id, project_id, Part.ORIGINAL), request)
 
-    @router.get("/{media_id}/thumbnail", summary="A small picture of it")
+    @router.get(
+        "/{media_id}/thumbnail", summary="A small picture of it", response_class=StreamingResponse, responses=FILE
+    )
     async def thumbnail(media_id: str, project_id: BrowserProject, request: Request) -> Response:
         return _serve(serving, await serving.find(media_id, project_id, Part.THUMBNAIL), request)
 
-    @router.get("/{media_id}/manifest", summary="How it was made: model, parameters, seed, versions")
+    @router.get(
+        "/{media_id}/manifest",
+        summary="How it was made: model, parameters, seed, versions",
+        response_class=StreamingResponse,
+        responses=FILE,
+    )
     async def manifest(media_id: str, project_id: BrowserProject, request: Request) -> Response:
         return _serve(serving, await serving.find(media_id, project_id, Part.MANIFEST), request)
 

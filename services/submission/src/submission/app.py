@@ -16,7 +16,6 @@ from chassis.deliveries import Subscription
 from chassis.outside import Outside
 from chassis.service import Service
 from contracts.catalog import RequestValidator
-from contracts.errors import Problem
 from contracts.events import TaskChanged, TaskRequested, WorkerHeartbeat
 from contracts.records import TaskRecords, api_key_records, media_records, project_records
 from contracts.topics import DEAD_LETTERS, TASK_EVENTS, TASK_REQUESTS, WORKER_HEARTBEATS, App
@@ -97,12 +96,6 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
 
 
 def _schemas(validator: RequestValidator) -> dict[str, object]:
-    """What the routes describe by reference: the request, one schema per model, and the problem."""
+    """What the routes describe by reference: the request, with one schema per model."""
     request = validator.schema(SCHEMA_REF)
-    problem = Problem.model_json_schema(ref_template=SCHEMA_REF)
-    return {
-        **request.pop("$defs"),
-        **problem.pop("$defs"),
-        "TaskRequest": {"title": "TaskRequest", **request},
-        "Problem": problem,
-    }
+    return {**request.pop("$defs"), "TaskRequest": {"title": "TaskRequest", **request}}

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -36,7 +35,7 @@ from contracts.catalog.schema import (
     TextParameter,
 )
 from contracts.errors import FieldProblem, InvalidRequest
-from contracts.identifiers import MediaId, PlainText, Tag
+from contracts.identifiers import MediaId, Moment, PlainText, Tag
 from contracts.tasks import MAX_TAGS, Priority, TaskRequest
 
 SHOWN_OF_GIVEN = 200
@@ -53,7 +52,7 @@ class SubmitFields(BaseModel):
     client_ref: PlainText | None = Field(
         default=None, max_length=200, description="Your own id; comes back in every event."
     )
-    expires_at: AwareDatetime | None = Field(default=None, description="Give up when not started by then.")
+    expires_at: Moment | None = Field(default=None, description="Give up when not started by then.")
 
 
 class RequestValidator:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from chassis.auth import ApiKeys, ProjectOf
+from chassis.problems import answers
 from contracts.errors import InvalidRequest, NotFound, Unauthenticated
 from contracts.views import API
 from fastapi import APIRouter, Depends, Header, Path, WebSocket, WebSocketDisconnect
@@ -20,7 +21,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)
 
 
 def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> APIRouter:
-    router = APIRouter(prefix=f"{API}/live", tags=["live"])
+    router = APIRouter(prefix=f"{API}/live", tags=["live"], responses=answers(401, 404, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
 
     @router.get("/tasks/{task_id}", summary="A task's life as Server-Sent Events", response_class=EventSourceResponse)

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from chassis.auth import ProjectOf
+from chassis.problems import answers
 from contracts.identifiers import PlainText
 from contracts.views import API
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from notification.domain import ENDINGS, DeliveryState
 from notification.handlers.registering import Registering
@@ -27,7 +28,7 @@ class NewEndpoint(BaseModel):
 class EndpointChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool
+    enabled: StrictBool
 
 
 class EndpointView(BaseModel):
@@ -63,10 +64,10 @@ class DeliveryView(BaseModel):
 
 
 def webhook_routes(registering: Registering, project_of: ProjectOf) -> APIRouter:
-    router = APIRouter(prefix=f"{API}/webhooks", tags=["webhooks"])
+    router = APIRouter(prefix=f"{API}/webhooks", tags=["webhooks"], responses=answers(401, 404, 413, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
 
-    @router.post("", status_code=201, summary="Be told by webhook")
+    @router.post("", status_code=201, summary="Be told by webhook", responses=answers(400))
     async def register(new: NewEndpoint, project_id: Project) -> NewEndpointView:
         endpoint, secret = await registering.register(project_id, new.url, new.events)
         return NewEndpointView(secret=secret, endpoint=_view(endpoint))
@@ -75,7 +76,7 @@ def webhook_routes(registering: Registering, project_of: ProjectOf) -> APIRouter
     async def list_endpoints(project_id: Project) -> list[EndpointView]:
         return [_view(endpoint) for endpoint in await registering.list(project_id)]
 
-    @router.patch("/{endpoint_id}", summary="Switch an endpoint off or on")
+    @router.patch("/{endpoint_id}", summary="Switch an endpoint off or on", responses=answers(400))
     async def change(endpoint_id: str, change: EndpointChange, project_id: Project) -> EndpointView:
         return _view(await registering.set_enabled(project_id, endpoint_id, change.enabled))
 

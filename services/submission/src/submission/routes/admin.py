@@ -4,12 +4,13 @@ from typing import Annotated
 
 from asgi_correlation_id import correlation_id
 from chassis.auth import ADMIN_KEY, same_secret
+from chassis.problems import answers
 from contracts.errors import Unauthenticated
-from contracts.identifiers import PlainText, ProjectId
+from contracts.identifiers import Moment, PlainText, ProjectId
 from contracts.projects import ApiKey, Project
 from contracts.views import API
 from fastapi import APIRouter, Depends, Query, Request, Security
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
 
 from submission.handlers.administering import Administration, Operator
 from submission.ports import Directory
@@ -27,14 +28,14 @@ class NewProject(BaseModel):
 class ProjectChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    active: bool
+    active: StrictBool
 
 
 class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     label: PlainText = Field(default="", max_length=200)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyView(BaseModel):
@@ -84,10 +85,12 @@ def admin_routes(administration: Administration, directory: Directory, admin_key
             raise Unauthenticated("send the operator's key in the X-Admin-Key header")
         return Operator(request.client.host if request.client else "?", correlation_id.get() or "")
 
-    router = APIRouter(prefix=f"{API}/admin", tags=["admin"], dependencies=[Depends(operator)])
+    router = APIRouter(
+        prefix=f"{API}/admin", tags=["admin"], dependencies=[Depends(operator)], responses=answers(401, 422, 503)
+    )
     By = Annotated[Operator, Depends(operator)]  # noqa: N806 - a type, made of this service's own dependency
 
-    @router.post("/projects", status_code=201, summary="Create a project")
+    @router.post("/projects", status_code=201, summary="Create a project", responses=answers(400, 409, 413))
     async def create_project(project: NewProject, by: By) -> Project:
         return await administration.create_project(project.id, project.name, by)
 
@@ -95,20 +98,22 @@ def admin_routes(administration: Administration, directory: Directory, admin_key
     async def list_projects() -> list[Project]:
         return list(await administration.list_projects())
 
-    @router.patch("/projects/{project_id}", summary="Suspend or activate a project")
+    @router.patch("/projects/{project_id}", summary="Suspend or activate a project", responses=answers(400, 404, 413))
     async def change_project(project_id: ProjectId, change: ProjectChange, by: By) -> Project:
         return await administration.set_active(project_id, change.active, by)
 
-    @router.post("/projects/{project_id}/keys", status_code=201, summary="Issue an API key")
+    @router.post(
+        "/projects/{project_id}/keys", status_code=201, summary="Issue an API key", responses=answers(400, 404, 413)
+    )
     async def create_key(project_id: ProjectId, new: NewKey, by: By) -> IssuedKey:
         key, text = await administration.create_key(project_id, new.label, new.expires_at, by)
         return IssuedKey(key=text, details=_view(key))
 
-    @router.get("/projects/{project_id}/keys", summary="A project's keys")
+    @router.get("/projects/{project_id}/keys", summary="A project's keys", responses=answers(404))
     async def list_keys(project_id: ProjectId) -> list[KeyView]:
         return [_view(key) for key in await administration.list_keys(project_id)]
 
-    @router.delete("/projects/{project_id}/keys/{key_id}", summary="Revoke a key")
+    @router.delete("/projects/{project_id}/keys/{key_id}", summary="Revoke a key", responses=answers(404))
     async def revoke_key(project_id: ProjectId, key_id: str, by: By) -> KeyView:
         return _view(await administration.revoke_key(project_id, key_id, by))
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from chassis.auth import ProjectOf
+from chassis.problems import answers
 from contracts.catalog import Catalog, InputSlot, ModelEntry, Parameter
 from contracts.media import Medium
 from contracts.views import API
@@ -55,7 +56,7 @@ class WorkersReport(BaseModel):
 
 
 def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf, version: str) -> APIRouter:
-    router = APIRouter(prefix=API, tags=["monitoring"])
+    router = APIRouter(prefix=API, tags=["monitoring"], responses=answers(503))
     any_key = Depends(project_of)
 
     @router.get("/health", summary="Is the front door open?")
@@ -63,12 +64,17 @@ def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf,
         ready = [worker for worker in workers.all() if worker.state in TAKES_WORK]
         return Health(status="ok", version=version, models=len(catalog.models), workers_ready=_by_medium(ready))
 
-    @router.get("/models", summary="The model catalog", dependencies=[any_key])
+    @router.get("/models", summary="The model catalog", dependencies=[any_key], responses=answers(401))
     async def models() -> list[ModelView]:
         heard = workers.all()
         return [_model_view(entry, heard) for entry in catalog.models]
 
-    @router.get("/workers/status", summary="Which workers there are and what they do", dependencies=[any_key])
+    @router.get(
+        "/workers/status",
+        summary="Which workers there are and what they do",
+        dependencies=[any_key],
+        responses=answers(401),
+    )
     async def workers_status() -> WorkersReport:
         heard = workers.all()
         return WorkersReport(

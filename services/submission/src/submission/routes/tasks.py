@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from asgi_correlation_id import correlation_id
 from chassis.auth import ProjectOf
+from chassis.problems import answers
 from contracts.errors import InvalidRequest, NotFound
 from contracts.identifiers import task_id_for
 from contracts.media import Medium
@@ -20,16 +21,6 @@ from submission.domain import LONGEST_PAGE, QUEUE_SHOWN, Origin, Sort, TaskFilte
 from submission.handlers.accepting import Acceptance
 from submission.handlers.changing import TaskChanges
 from submission.ports import ReadModel
-
-PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "No valid API key", **PROBLEM},
-    404: {"description": "No such thing in the key's project", **PROBLEM},
-    409: {"description": "The task cannot do that from where it is", **PROBLEM},
-    413: {"description": "The body is larger than allowed", **PROBLEM},
-    422: {"description": "The request does not fit; `errors` names field, allowed range and given value", **PROBLEM},
-    503: {"description": "Something this service needs does not answer; try again", **PROBLEM},
-}
 
 IdempotencyKey = Annotated[
     str | None,
@@ -72,7 +63,7 @@ def task_routes(
     clock: Clock,
     new_task_id: Callable[[], str],
 ) -> APIRouter:
-    router = APIRouter(prefix=API, responses=_only(401, 404, 503))
+    router = APIRouter(prefix=API, responses=answers(401, 404, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
 
     @router.post(
@@ -80,7 +71,7 @@ def task_routes(
         status_code=202,
         tags=["tasks"],
         summary="Ask for media to be made",
-        responses=_only(413, 422),
+        responses=answers(403, 413),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -111,7 +102,7 @@ def task_routes(
         "/tasks/{task_id}/cancel",
         tags=["tasks"],
         summary="Stop a task: at once while it waits, at its next step while it runs",
-        responses=_only(409),
+        responses=answers(409),
     )
     async def cancel(task_id: str, project_id: Project) -> TaskView:
         return TaskView.of(await changes.cancel(task_id, project_id))
@@ -121,12 +112,12 @@ def task_routes(
         status_code=202,
         tags=["tasks"],
         summary="Send a failed, cancelled or expired task round again",
-        responses=_only(409),
+        responses=answers(409),
     )
     async def retry(task_id: str, project_id: Project) -> TaskView:
         return TaskView.of(await changes.retry(task_id, project_id))
 
-    @router.get("/projects/{project_id}/tasks", tags=["projects"], summary="Search and list", responses=_only(422))
+    @router.get("/projects/{project_id}/tasks", tags=["projects"], summary="Search and list")
     async def list_tasks(
         project_id: Annotated[str, Path()],
         own: Project,
@@ -148,10 +139,6 @@ def task_routes(
         return queue_of(own, tallies, await read_model.first_waiting(own, QUEUE_SHOWN), clock.now())
 
     return router
-
-
-def _only(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: PROBLEMS[status] for status in statuses}
 
 
 def _same(named: str, own: str) -> None:
