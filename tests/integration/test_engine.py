@@ -15,13 +15,10 @@ from gpu_worker.protocol import (
     Encoded,
     EngineOptions,
     Failed,
-    Generated,
-    Generating,
-    JobReport,
     RunJob,
     Stepped,
-    Stopped,
 )
+from gpu_worker.testing.conformance import EngineConformance, Job, run
 from PIL import Image
 
 CATALOG = read_catalog(only=["tiny-*"])
@@ -50,15 +47,21 @@ def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | No
     )
 
 
-async def run(engine: EngineProcess, job: RunJob) -> list[JobReport]:
-    return [report async for report in engine.run(job)]
-
-
 async def run_to_file(engine: EngineProcess, job: RunJob) -> Path:
     reports = await run(engine, job)
     assert isinstance(reports[-1], Encoded), reports[-1]
     assert reports[-1].size == Path(reports[-1].path).stat().st_size
     return Path(reports[-1].path)
+
+
+class TestEngineProcess(EngineConformance):
+    @pytest.fixture
+    def job(self, tmp_path: Path) -> Job:
+        def make(name: str, steps: int) -> RunJob:
+            (tmp_path / name).mkdir(exist_ok=True)
+            return a_job(tmp_path / name, "tiny-image", name, steps=steps, width=256, height=256)
+
+        return make
 
 
 async def test_an_image_and_another_from_it(engine: EngineProcess, tmp_path: Path) -> None:
@@ -102,25 +105,6 @@ async def test_a_sound(engine: EngineProcess, tmp_path: Path, seconds: float) ->
         stream = container.streams.audio[0]
         assert (stream.codec_context.name, stream.rate, stream.channels) == ("pcm_s16le", 16_000, 1)
         assert sum(frame.samples for frame in container.decode(audio=0)) == seconds * 16_000
-
-
-async def test_tells_every_step(engine: EngineProcess, tmp_path: Path) -> None:
-    reports = await run(engine, a_job(tmp_path, "tiny-image", steps=5))
-    assert [type(report) for report in reports] == [Generating, *[Stepped] * 5, Generated, Encoded]
-    assert [(r.step, r.total) for r in reports if isinstance(r, Stepped)] == [(n, 5) for n in range(1, 6)]
-
-
-async def test_stops_at_the_next_step(engine: EngineProcess, tmp_path: Path) -> None:
-    job = a_job(tmp_path, "tiny-image", steps=50, width=256, height=256)
-    steps = 0
-    async for report in engine.run(job):
-        if isinstance(report, Stepped):
-            steps += 1
-            engine.stop(job.task_id, job.attempt)
-    assert isinstance(report, Stopped)
-    assert steps < 10
-    (tmp_path / "next").mkdir()
-    assert isinstance((await run(engine, a_job(tmp_path / "next", "tiny-image", "b", steps=1)))[-1], Encoded)
 
 
 async def test_a_killed_child_fails_its_job_and_is_replaced(engine: EngineProcess, tmp_path: Path) -> None:

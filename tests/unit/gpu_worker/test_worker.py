@@ -167,7 +167,7 @@ async def test_an_assignment_delivered_twice_is_run_once(start: Start) -> None:
         await worker.deliver_assignment(task)
         await worker.deliver_assignment(task)
         assert len(worker.engine.jobs) == 1
-        worker.engine.replaced.set()
+        await worker.engine.replace()
 
 
 async def test_an_assignment_that_is_over_is_not_begun(start: Start) -> None:
@@ -197,7 +197,7 @@ async def test_a_run_that_does_not_stop_is_killed(start: Start) -> None:
         await worker.reaches(task, Phase.GENERATING)
         await worker.cancel(task)
         assert (await worker.reaches(task, Phase.CANCELLED)).failures == 0
-        assert worker.engine.replaced.is_set()
+        assert worker.engine.replacements == 1
 
 
 async def test_a_cancel_nobody_broadcast_is_seen_in_the_record(start: Start) -> None:
@@ -217,7 +217,7 @@ async def test_a_run_beyond_its_time_limit_is_killed_and_fails_for_good(start: S
         found = await worker.reaches(task, Phase.FAILED)
         assert found.error is not None
         assert (found.error.code, found.error.retryable) == ("time-limit-exceeded", False)
-        assert worker.engine.replaced.is_set()
+        assert worker.engine.replacements == 1
 
 
 @pytest.mark.parametrize(("retryable", "phase"), [(True, Phase.RETRY_WAIT), (False, Phase.FAILED)])

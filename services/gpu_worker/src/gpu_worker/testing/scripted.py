@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from contracts.errors import Problem
@@ -28,7 +29,9 @@ class ScriptedEngine:
         self.script = script or instantly
         self.jobs: list[RunJob] = []
         self.stopped: set[tuple[str, int]] = set()
-        self.replaced = asyncio.Event()
+        self.child_gone = asyncio.Event()
+        """Set when the child of now is replaced; the next has an event of its own."""
+        self.replacements = 0
         self.ready = True
         self.device = Device(name="no device", kind="cpu")
         self.versions = {"engine": "scripted"}
@@ -36,16 +39,23 @@ class ScriptedEngine:
 
     async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
         self.jobs.append(job)
-        async for report in self.script(self, job):
-            if isinstance(report, Generating):
-                self.warm_models = report.warm_models
-            yield report
+        gone = self.child_gone
+        async with aclosing(self.script(self, job)) as reports:
+            async for report in reports:
+                if gone.is_set():
+                    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
+                    return
+                if isinstance(report, Generating):
+                    self.warm_models = report.warm_models
+                yield report
 
     def stop(self, task_id: str, attempt: int) -> None:
         self.stopped.add((task_id, attempt))
 
     async def replace(self) -> None:
-        self.replaced.set()
+        self.replacements += 1
+        self.child_gone.set()
+        self.child_gone = asyncio.Event()
 
 
 async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
@@ -69,7 +79,7 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
 async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
     """Begins, and then hears nothing until the child is replaced."""
     yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
-    await engine.replaced.wait()
+    await engine.child_gone.wait()
     yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
 
 

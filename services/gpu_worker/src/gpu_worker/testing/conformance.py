@@ -1,0 +1,72 @@
+"""What every engine does, whether it has a device or a script.
+
+A test module subclasses the suite and provides `engine`, and `job`, which makes a job of so many
+steps under a name.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from gpu_worker.ports import Engine
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+
+Job = Callable[[str, int], RunJob]
+
+
+async def run(engine: Engine, job: RunJob) -> list[JobReport]:
+    return [report async for report in engine.run(job)]
+
+
+class EngineConformance:
+    async def test_tells_every_step_and_ends_with_a_file(self, engine: Engine, job: Job) -> None:
+        reports = await run(engine, job("a", 5))
+        assert [type(report) for report in reports] == [Generating, *[Stepped] * 5, Generated, Encoded]
+        assert [(r.step, r.total) for r in reports if isinstance(r, Stepped)] == [(n, 5) for n in range(1, 6)]
+        encoded = reports[-1]
+        assert isinstance(encoded, Encoded)
+        content = Path(encoded.path).read_bytes()
+        assert (encoded.size, encoded.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+    async def test_every_report_names_its_attempt(self, engine: Engine, job: Job) -> None:
+        second = job("a", 1).model_copy(update={"attempt": 2})
+        reports = await run(engine, job("a", 1)) + await run(engine, second)
+        assert {(report.task_id, report.attempt) for report in reports} == {(second.task_id, 1), (second.task_id, 2)}
+
+    async def test_says_what_it_is_and_has_loaded(self, engine: Engine, job: Job) -> None:
+        await run(engine, job("a", 1))
+        assert engine.ready
+        assert engine.device.name
+        assert engine.versions
+        assert job("a", 1).model in engine.warm_models
+
+    async def test_stops_at_the_next_step_and_goes_on_with_the_next_job(self, engine: Engine, job: Job) -> None:
+        long, steps = job("long", 50), 0
+        async for report in engine.run(long):
+            if isinstance(report, Stepped):
+                steps += 1
+                engine.stop(long.task_id, long.attempt)
+        assert isinstance(report, Stopped)
+        assert steps < 10
+        assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
+
+    async def test_stopping_what_does_not_run_changes_nothing(self, engine: Engine, job: Job) -> None:
+        engine.stop(job("never", 1).task_id, 1)
+        assert isinstance((await run(engine, job("a", 1)))[-1], Encoded)
+
+    async def test_a_replaced_child_fails_its_job_and_the_next_runs(self, engine: Engine, job: Job) -> None:
+        async for report in engine.run(job("long", 50)):
+            if isinstance(report, Stepped) and report.step == 1:
+                await engine.replace()
+        assert isinstance(report, Failed)
+        assert (report.problem.code, report.problem.retryable) == ("engine-crashed", True)
+        assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
+
+    async def test_a_job_that_nobody_follows_any_more_holds_nothing_up(self, engine: Engine, job: Job) -> None:
+        long = job("long", 50)
+        async with aclosing(engine.run(long)) as reports:
+            async for _report in reports:
+                break
+        engine.stop(long.task_id, long.attempt)
+        assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
