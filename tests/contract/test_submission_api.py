@@ -26,6 +26,25 @@ class TestSubmit:
         assert answer.headers["location"] == task["links"]["status"] == f"/api/v1/tasks/{task['id']}/status"
         assert (await api.call("GET", f"/tasks/{task['id']}/status")).json() == task
 
+    @pytest.mark.parametrize(
+        ("sent", "kept"),
+        [
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",) * 2,
+            ("x" * 5000, None),
+            ("00-no-trace-01", None),
+        ],
+    )
+    async def test_a_trace_goes_on_and_a_bad_one_refuses_nothing(self, api: Api, sent: str, kept: str | None) -> None:
+        answer = await api.call(
+            "POST",
+            "/tasks/submit",
+            headers={"traceparent": sent},
+            json={"model": "tiny-image", "params": {"prompt": "x"}},
+        )
+        assert answer.status_code == 202
+        [message] = api.world.bus.messages
+        assert message.event.traceparent == kept
+
     async def test_announces_once(self, api: Api) -> None:
         await api.submit(idempotency_key="a")
         await api.submit(idempotency_key="a")

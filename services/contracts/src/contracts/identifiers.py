@@ -1,5 +1,6 @@
 """Identifiers and other small values, checked wherever they come in: most end up in a key or a path."""
 
+import re
 import uuid
 from typing import Annotated
 
@@ -27,6 +28,14 @@ def _text(given: object) -> object:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
 """A date and time as people send it. Pydantic alone would take a bare number for seconds since 1970."""
+
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def trace_parent(given: object) -> str | None:
+    """The `traceparent` of W3C Trace Context, or None for anything else: a bad trace is no reason to refuse a task."""
+    return given if isinstance(given, str) and _TRACE_PARENT.fullmatch(given) else None
+
 
 _TASKS = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696531")
 _MEDIA = uuid.UUID("5b1c3f0e-6d0a-5f0c-9a58-6d6f76696532")

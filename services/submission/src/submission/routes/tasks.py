@@ -7,7 +7,7 @@ from asgi_correlation_id import correlation_id
 from chassis.auth import ProjectOf
 from chassis.problems import answers
 from contracts.errors import InvalidRequest, NotFound
-from contracts.identifiers import task_id_for
+from contracts.identifiers import task_id_for, trace_parent
 from contracts.media import Medium
 from contracts.ports import Clock
 from contracts.queues import TaskQueue
@@ -83,7 +83,9 @@ def task_routes(
         request: Request, response: Response, project_id: Project, idempotency_key: IdempotencyKey = None
     ) -> TaskView:
         task_id = task_id_for(project_id, idempotency_key) if idempotency_key else new_task_id()
-        origin = Origin(project_id, task_id, correlation_id.get() or task_id, request.headers.get("traceparent"))
+        origin = Origin(
+            project_id, task_id, correlation_id.get() or task_id, trace_parent(request.headers.get("traceparent"))
+        )
         task = await acceptance.submit(_read_json(await request.body()), origin)
         view = TaskView.of(task)
         response.headers["Location"] = view.links.status

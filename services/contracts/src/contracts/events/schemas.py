@@ -1,0 +1,175 @@
+"""Every event's data, its versioned types and its topics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contracts.errors import MalformedEvent, Problem
+from contracts.events.envelope import CloudEvent, Event, reasons
+from contracts.identifiers import ProjectId, TaskId, WorkerId
+from contracts.media import Medium
+from contracts.tasks import Phase, ProcessingProgress, Task
+from contracts.topics import (
+    ASSIGNMENTS,
+    DEAD_LETTERS,
+    TASK_CONTROL,
+    TASK_EVENTS,
+    TASK_REQUESTS,
+    TASK_UPDATES,
+    WORKER_HEARTBEATS,
+)
+from contracts.workers import WorkerStatus
+
+
+class TaskRequested(Event):
+    """Somebody wants media made. Everything beside the project is checked against the catalog."""
+
+    types = ("task.requested.v1",)
+    topics = (TASK_REQUESTS,)
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    project_id: ProjectId
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class TaskRejected(Event):
+    """The answer to a `task.requested` event that cannot become a task."""
+
+    types = ("task.rejected.v1",)
+    topics = (TASK_EVENTS,)
+
+    request_id: str
+    project_id: ProjectId
+    client_ref: str | None = None
+    problem: Problem
+
+
+class TaskChanged(Event):
+    """A task's lifecycle, one type per milestone, each with the whole record as it is now."""
+
+    types = (
+        "task.accepted.v1",
+        "task.queued.v1",
+        "task.assigned.v1",
+        "task.processing.v1",
+        "media.produced.v1",
+        "task.retrying.v1",
+        "task.done.v1",
+        "task.failed.v1",
+        "task.cancelled.v1",
+        "task.expired.v1",
+    )
+    topics = (TASK_EVENTS,)
+
+    task: Task
+
+
+class FeedEntry(BaseModel):
+    """Something that happened in a project. `position` orders everything that happened in all of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int
+    project_id: ProjectId
+    task_id: TaskId | None
+    type: str
+    """The event's own type, such as `task.done.v1`."""
+    data: dict[str, Any]
+
+
+class FeedGrew(Event):
+    """The newest entries of the feed, on their way to the live watchers of every replica."""
+
+    types = ("feed.grew.v1",)
+    topics = (TASK_UPDATES,)
+
+    entries: tuple[FeedEntry, ...]
+
+
+class TaskProgressed(Event):
+    """How far a run is, for live watchers only: may be lost, is never stored."""
+
+    types = ("task.progressed.v1",)
+    topics = (TASK_UPDATES,)
+
+    task_id: TaskId
+    project_id: ProjectId
+    attempt: int
+    phase: Phase
+    progress: ProcessingProgress
+
+
+class Assignment(Event):
+    """A task attempt for one worker. The record says what to do; this only says who."""
+
+    types = ("task.assignment.v1",)
+    topics = tuple(ASSIGNMENTS.values())
+
+    worker_id: WorkerId
+    medium: Medium
+    project_id: ProjectId
+    task_id: TaskId
+    attempt: int
+    lease_seconds: float
+
+
+class CancelRequested(Event):
+    """Stop this task's run at the next step, whoever runs it."""
+
+    types = ("task.cancel-requested.v1",)
+    topics = (TASK_CONTROL,)
+
+    task_id: TaskId
+    attempt: int
+
+
+class WorkerHeartbeat(Event):
+    """A worker lives; naming a run in it renews the run's lease."""
+
+    types = ("worker.heartbeat.v1",)
+    topics = (WORKER_HEARTBEATS,)
+
+    worker: WorkerStatus
+
+
+class DeadLetter(Event):
+    """An event that could not be handled, with the reason, kept for an operator."""
+
+    types = ("event.dead-lettered.v1",)
+    topics = (DEAD_LETTERS,)
+
+    app: str
+    topic: str
+    reason: str
+    event: str
+    """The refused body as text, cut to what an event may hold."""
+
+
+EVENTS: tuple[type[Event], ...] = (
+    TaskRequested,
+    TaskRejected,
+    TaskChanged,
+    FeedGrew,
+    TaskProgressed,
+    Assignment,
+    CancelRequested,
+    WorkerHeartbeat,
+    DeadLetter,
+)
+
+BY_TYPE: Mapping[str, type[Event]] = {type_: event for event in EVENTS for type_ in event.types}
+
+
+def parse(event: CloudEvent) -> Event:
+    """The typed data of an event. Raises `MalformedEvent`."""
+    model = BY_TYPE.get(event.type)
+    if model is None:
+        raise MalformedEvent(f"unknown event type {event.type!r}")
+    try:
+        return model.model_validate(event.data)
+    except ValidationError as error:
+        raise MalformedEvent(f"{event.type}: {'; '.join(reasons(error))}") from None
