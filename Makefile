@@ -10,6 +10,11 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 export UV := $(or $(shell command -v uv),$(OWN_UV))
 PYTHON := .venv/bin/python
 export MOVIE_TASKS_COMPONENTS := dapr-components/local
+# A developer's own settings, if there are any; .env.example lists them.
+ifneq (,$(wildcard .env))
+include .env
+export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env)
+endif
 # Evaluated where it is used: finding the Dapr runtime may mean building it.
 WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
 
