@@ -78,10 +78,11 @@ class Outbox(Protocol):
     async def add(self, task: Task, seq: int, due: datetime) -> None:
         """Keeps the task, whose record is to be announced at version `seq` or later."""
 
-    async def remove(self, task_id: str, heard_seq: int | None = None) -> None:
+    async def remove(self, task_id: str, heard_seq: int) -> None:
         """Drops the task, unless a newer version than the one heard is to be announced."""
 
-    async def due(self, now: datetime) -> Sequence[Task]: ...
+    async def due(self, now: datetime, limit: int) -> Sequence[Task]:
+        """The longest due first."""
 
     async def next_due(self) -> datetime | None: ...
 

@@ -25,15 +25,13 @@ class SqlOutbox:
         async with self._database.transaction() as tx:
             await tx.execute(ADD, row)
 
-    async def remove(self, task_id: str, heard_seq: int | None = None) -> None:
-        this = [col(OutboxRow.task_id) == task_id]
-        if heard_seq is not None:
-            this.append(col(OutboxRow.seq) <= heard_seq)
+    async def remove(self, task_id: str, heard_seq: int) -> None:
+        heard = delete(OutboxRow).where(col(OutboxRow.task_id) == task_id, col(OutboxRow.seq) <= heard_seq)
         async with self._database.transaction() as tx:
-            await tx.execute(delete(OutboxRow).where(*this))
+            await tx.execute(heard)
 
-    async def due(self, now: datetime) -> Sequence[Task]:
-        query = select(col(OutboxRow.record)).where(col(OutboxRow.due) <= now).order_by(col(OutboxRow.due))
+    async def due(self, now: datetime, limit: int) -> Sequence[Task]:
+        query = select(col(OutboxRow.record)).where(col(OutboxRow.due) <= now).order_by(col(OutboxRow.due)).limit(limit)
         async with self._database.transaction() as tx:
             return [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
 

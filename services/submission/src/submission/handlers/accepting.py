@@ -38,6 +38,8 @@ from submission.ports import Outbox, ReadModel
 log = structlog.get_logger(__name__)
 
 ANNOUNCED_WITHIN = timedelta(seconds=5)
+AT_ONCE = 200
+"""How many announcements one ring of the alarm repeats; it is set again for the rest."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Acceptance:
 
     async def announce_due(self, now: datetime) -> datetime | None:
         """Finishes what a crash or a broker's absence left half done; says when to look again."""
-        for task in await self.outbox.due(now):
+        for task in await self.outbox.due(now, AT_ONCE):
             try:
                 await self.tasks.create(task)
             except AlreadyExists:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from contracts.errors import NotFound, PermanentError, RetryableError
+from contracts.errors import NotFound, RetryableError
 from contracts.events import CancelRequested, cancel_requested, task_changed
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
-from contracts.tasks import Move, RequestCancel, Resubmit, Status, Task
+from contracts.tasks import Move, RequestCancel, Resubmit, Status, Task, apply
 from contracts.topics import App
 
 from submission.handlers.accepting import ANNOUNCED_WITHIN
@@ -48,18 +48,14 @@ class TaskChanges:
         return await self._change(task_id, project_id, Resubmit())
 
     async def _change(self, task_id: str, project_id: str, move: Move) -> Task:
-        # The outbox entry comes first: should this process die after the save, the change is still announced.
         before = await self.look(task_id, project_id)
+        if apply(before, move, self.clock.now()) is before:
+            return before
+        # The outbox entry comes first: should this process die after the save, the change is still announced.
+        # Should somebody else be quicker, what is announced in the end is the record as it then is.
         await self._announce_later(before, before.seq + 1)
-        try:
-            task = await self.tasks.change(task_id, lambda found: _move_own(found, project_id, move))
-        except PermanentError:
-            await self.outbox.remove(task_id)
-            raise
-        if task.seq > before.seq:
-            await self._announce_later(task, task.seq)
-        else:
-            await self.outbox.remove(task_id)
+        task = await self.tasks.change(task_id, lambda found: _move_own(found, project_id, move))
+        await self._announce_later(task, task.seq)
         try:
             await self.publisher.publish(task_changed(task, App.SUBMISSION))
         except RetryableError as error:
