@@ -1,6 +1,7 @@
 """What is accepted is announced until it has been heard, whatever fails in between."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +79,14 @@ async def submission(world: World, serve: Serve, database_url: Callable[[str], s
         yield started
 
 
-async def away(*_anything: object) -> None:
-    raise DependencyUnavailable("away")
+@contextmanager
+def away(port: object, method: str) -> Iterator[None]:
+    async def refuse(*_anything: object) -> None:
+        raise DependencyUnavailable("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(port, method, refuse)
+        yield
 
 
 async def test_a_request_on_the_bus_becomes_one_task_however_often_it_comes(submission: Submission) -> None:
@@ -119,9 +126,8 @@ async def test_the_same_id_with_another_request_is_answered_with_a_rejection(sub
 
 
 async def test_a_request_waits_while_the_state_store_is_away(submission: Submission) -> None:
-    create_record, submission.world.state.create = submission.world.state.create, away  # type: ignore[method-assign]
-    assert await submission.request("shot-12") == "RETRY"
-    submission.world.state.create = create_record  # type: ignore[method-assign]
+    with away(submission.world.state, "create"):
+        assert await submission.request("shot-12") == "RETRY"
     assert await submission.request("shot-12") == "SUCCESS"
     assert submission.announced == [(task_id_for("p1", "shot-12"), 1)]
 
@@ -139,9 +145,8 @@ async def test_an_announcement_is_repeated_until_it_is_heard(submission: Submiss
 
 
 async def test_what_could_not_be_announced_is_announced_later(submission: Submission) -> None:
-    publish, submission.world.bus.publish = submission.world.bus.publish, away  # type: ignore[method-assign]
-    assert (await submission.submit()).status_code == 202
-    submission.world.bus.publish = publish  # type: ignore[method-assign]
+    with away(submission.world.bus, "publish"):
+        assert (await submission.submit()).status_code == 202
     assert submission.announced == []
     await submission.time_passes()
     assert len(submission.announced) == 1
@@ -149,12 +154,25 @@ async def test_what_could_not_be_announced_is_announced_later(submission: Submis
 
 async def test_a_crash_before_the_record_was_written_is_made_good(submission: Submission) -> None:
     """The client was told to try again; should it not, the task is made all the same."""
-    create_record, submission.world.state.create = submission.world.state.create, away  # type: ignore[method-assign]
-    assert (await submission.submit()).status_code == 503
-    submission.world.state.create = create_record  # type: ignore[method-assign]
+    with away(submission.world.state, "create"):
+        assert (await submission.submit()).status_code == 503
     await submission.time_passes()
     [(task_id, _seq)] = submission.announced
     assert await submission.task(task_id) is not None
+
+
+async def test_what_has_been_quiet_for_long_is_announced_again(submission: Submission) -> None:
+    """Somebody has lost what it had heard; what has ended concerns nobody any more."""
+    open_task, ended = [(await submission.submit()).json()["id"] for _ in range(2)]
+    await submission.act("DELETE", ended, "cancel")
+    await submission.bus_delivers()
+    before = len(submission.announced)
+    await settle(submission.world)
+    submission.world.clock.advance(minutes=20)
+    assert await submission.running.ring("submission-sweep-test") == 204
+    assert submission.announced[before:] == [(open_task, 1)]
+    await settle(submission.world)
+    assert "submission-sweep-test" in submission.world.jobs.due
 
 
 async def test_an_impossible_wish_does_not_lose_the_announcement_that_is_still_due(submission: Submission) -> None:
@@ -173,9 +191,8 @@ async def test_a_wish_made_twice_is_announced_once(submission: Submission) -> No
 async def test_a_change_that_could_not_be_announced_is_announced_later(submission: Submission) -> None:
     task_id = (await submission.submit()).json()["id"]
     await submission.bus_delivers()
-    publish, submission.world.bus.publish = submission.world.bus.publish, away  # type: ignore[method-assign]
-    assert await submission.act("DELETE", task_id, "cancel") == 200
-    submission.world.bus.publish = publish  # type: ignore[method-assign]
+    with away(submission.world.bus, "publish"):
+        assert await submission.act("DELETE", task_id, "cancel") == 200
     await submission.time_passes()
     assert submission.announced[-1] == (task_id, 2)
 

@@ -29,6 +29,7 @@ from submission.handlers.accepting import Acceptance
 from submission.handlers.administering import Administration
 from submission.handlers.changing import TaskChanges
 from submission.handlers.listening import Listening
+from submission.handlers.reconciling import EVERY, Reconciling
 from submission.routes.admin import admin_routes
 from submission.routes.monitoring import monitoring_routes
 from submission.routes.tasks import task_routes
@@ -59,6 +60,8 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
         clock=outside.clock,
         randomness=random.Random(),
     )
+    sweep_alarm = Alarm(outside.jobs, outside.clock, f"submission-sweep-{settings.replica}")
+    reconciling = Reconciling(tasks, read_model, outside.publisher)
     changes = TaskChanges(tasks, outbox, outside.publisher, alarm.at, outside.clock)
     listening = Listening(read_model, directory, workers, outside.clock)
     administration = Administration(
@@ -68,8 +71,9 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with database.opened(), background(alarm.keep_set()):
+        async with database.opened(), background(alarm.keep_set(), sweep_alarm.keep_set()):
             alarm.at(outside.clock.now())
+            sweep_alarm.at(outside.clock.now() + EVERY)
             yield
 
     return Service(
@@ -89,7 +93,10 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: listening.on_heartbeat}),
             Subscription(DEAD_LETTERS, raw=listening.on_dead_letter),
         ),
-        jobs={"submission-outbox-": partial(alarm.ring, acceptance.announce_due)},
+        jobs={
+            "submission-outbox-": partial(alarm.ring, acceptance.announce_due),
+            "submission-sweep-": partial(sweep_alarm.ring, reconciling.sweep),
+        },
         running=running,
         schemas=_schemas(validator),
     )

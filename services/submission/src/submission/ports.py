@@ -63,6 +63,9 @@ class ReadModel(Protocol):
 
     async def list(self, project_id: str, wanted: TaskFilter, limit: int, after: Cursor | None) -> Page: ...
 
+    async def quiet_since(self, then: datetime, limit: int) -> Sequence[str]:
+        """Ids of open tasks of which nothing newer than `then` was heard, the quietest first."""
+
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         """Of the tasks that have not ended."""
 

@@ -60,6 +60,11 @@ class SqlReadModel:
             next=Cursor(wanted.sort, _sort_value(last, wanted.sort), last.id) if last else None,
         )
 
+    async def quiet_since(self, then: datetime, limit: int) -> Sequence[str]:
+        quiet = select(col(TaskRow.id)).where(col(TaskRow.phase).in_(ALIVE), col(TaskRow.updated_at) < then)
+        async with self._database.transaction() as tx:
+            return list((await tx.execute(quiet.order_by(col(TaskRow.updated_at)).limit(limit))).scalars())
+
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority))
         query = (

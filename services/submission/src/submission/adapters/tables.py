@@ -20,6 +20,7 @@ class TaskRow(Table, table=True):
         Index("tasks_by_change", "project_id", "updated_at", "id"),
         Index("tasks_by_priority", "project_id", "priority", "id"),
         Index("tasks_by_phase", "project_id", "phase", "priority", "created_at"),
+        Index("tasks_by_quiet", "phase", "updated_at"),
     )
 
     id: str = Field(primary_key=True)

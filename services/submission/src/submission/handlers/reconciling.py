@@ -1,0 +1,38 @@
+"""The second net: what has been quiet for long is announced again from its record.
+
+Every service follows tasks by what it hears. Should one have lost its tables, or a broker more than the
+outbox knows of, this brings the open tasks back to it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from contracts.events import task_changed
+from contracts.ports import Publisher
+from contracts.records import TaskRecords
+from contracts.topics import App
+
+from submission.ports import ReadModel
+
+log = structlog.get_logger(__name__)
+
+EVERY = timedelta(minutes=5)
+QUIET_FOR = timedelta(minutes=15)
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Reconciling:
+    tasks: TaskRecords
+    read_model: ReadModel
+    publisher: Publisher
+
+    async def sweep(self, now: datetime) -> datetime:
+        """Announces what has been quiet; says when to look again."""
+        for task_id in await self.read_model.quiet_since(now - QUIET_FOR, AT_ONCE):
+            task = await self.tasks.get(task_id)
+            if task is not None:
+                log.info("announced again", task_id=task_id, phase=task.phase.value, correlation_id=task.correlation_id)
+                await self.publisher.publish(task_changed(task, App.SUBMISSION))
+        return now + EVERY
