@@ -193,7 +193,9 @@ class TestCancelAndRetry:
 
     async def test_an_ended_task_can_be_sent_round_again(self, api: Api) -> None:
         task_id = (await api.submit()).json()["id"]
-        await TaskRecords(api.world.state, api.world.clock).change(task_id, lambda task: Fail(0, a_problem()))
+        records = TaskRecords(api.world.state, api.world.clock)
+        await records.change(task_id, lambda task: Assign("worker-1", NOON))
+        await records.change(task_id, lambda task: Fail(1, a_problem()))
         answer = await api.call("POST", f"/tasks/{task_id}/retry")
         assert (answer.status_code, answer.json()["status"], answer.json()["error"]) == (202, "pending", None)
         assert api.world.bus.types[-1] == "task.queued.v1"

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from contracts.errors import DependencyUnavailable, IllegalTransition, NotFound
 from contracts.records import TaskRecords
-from contracts.tasks import Advance, Assign, Move, Phase, RequestCancel, Status, Task
+from contracts.tasks import Assign, Move, Phase, RequestCancel, Resubmit, Status, Task
 from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON, a_task
 from contracts.topics import task_key
@@ -71,7 +71,7 @@ async def test_a_refused_move_saves_nothing() -> None:
     await records.create(a_task())
     before = await state.get(task_key(a_task().id))
     with pytest.raises(IllegalTransition):
-        await records.change(a_task().id, lambda task: Advance(0, Phase.GENERATING))
+        await records.change(a_task().id, lambda task: Resubmit())
     assert await state.get(task_key(a_task().id)) == before
 
 

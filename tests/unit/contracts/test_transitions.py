@@ -30,6 +30,8 @@ from hypothesis import strategies as st
 
 LATER = NOON + timedelta(seconds=10)
 
+WAITING = (Phase.QUEUED, Phase.RETRY_WAIT)
+
 # For every phase, what each move leads to; None where the move is refused.
 EXPECTED: dict[str, dict[Phase, Phase]] = {
     "Assign": {Phase.QUEUED: Phase.ASSIGNED, Phase.RETRY_WAIT: Phase.ASSIGNED},
@@ -55,7 +57,8 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
         Phase.STORING: Phase.RETRY_WAIT,
         Phase.RETRY_WAIT: Phase.RETRY_WAIT,
     },
-    "Fail": {phase: Phase.FAILED for phase in Phase if phase not in (Phase.DONE, Phase.CANCELLED, Phase.EXPIRED)},
+    "Fail": {phase: Phase.FAILED for phase in Phase if phase.owner and phase not in WAITING}
+    | {Phase.FAILED: Phase.FAILED},
     "RequestCancel": {
         Phase.QUEUED: Phase.CANCELLED,
         Phase.ASSIGNED: Phase.CANCELLED,
@@ -66,7 +69,8 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
         Phase.STORING: Phase.STORING,
         Phase.CANCELLED: Phase.CANCELLED,
     },
-    "Cancel": {phase: Phase.CANCELLED for phase in Phase if phase not in (Phase.DONE, Phase.FAILED, Phase.EXPIRED)},
+    # A run is cancelled only if somebody has asked for it.
+    "Cancel": {Phase.CANCELLED: Phase.CANCELLED},
     "Expire": {Phase.QUEUED: Phase.EXPIRED, Phase.RETRY_WAIT: Phase.EXPIRED, Phase.EXPIRED: Phase.EXPIRED},
     "Resubmit": {Phase.FAILED: Phase.QUEUED, Phase.CANCELLED: Phase.QUEUED, Phase.EXPIRED: Phase.QUEUED},
 }
@@ -96,7 +100,7 @@ def test_every_move_from_every_phase(phase: Phase, index: int) -> None:
     move = moves_for(task)[index]
     expected = EXPECTED[type(move).__name__].get(phase)
     if expected is None:
-        with pytest.raises(IllegalTransition):
+        with pytest.raises((IllegalTransition, StaleAttempt)):
             apply(task, move, LATER)
     else:
         assert apply(task, move, LATER).phase is expected
@@ -145,6 +149,40 @@ def test_a_zombie_cannot_finish_a_task_that_was_given_to_another_worker() -> Non
     second = apply(apply(lost, Assign("worker-2", LATER), NOON), Advance(2, Phase.GENERATING), NOON)
     with pytest.raises(StaleAttempt):
         apply(second, Produce(1, produced_media(second), NOON), LATER)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        [RetryLater(1, a_problem(), NOON)],
+        [TakeBack(1)],
+        [Fail(1, a_problem()), Resubmit()],
+        [RequestCancel(), Cancel(1), Resubmit()],
+    ],
+)
+def test_an_attempt_that_has_ended_is_over_before_the_next_begins(ended: list[Move]) -> None:
+    """The zombie's number is still the newest, and it must not end what waits for the next attempt."""
+    task = a_task_in(Phase.GENERATING)
+    for move in ended:
+        task = apply(task, move, NOON)
+    assert task.phase in WAITING
+    for move in (Fail(1, a_problem()), Cancel(1), Produce(1, produced_media(task), NOON), Advance(1, Phase.GENERATING)):
+        with pytest.raises(StaleAttempt):
+            apply(task, move, LATER)
+
+
+def test_a_zombies_failure_is_its_own() -> None:
+    first = a_task_in(Phase.GENERATING)
+    lost = apply(first, RetryLater(1, a_problem(), NOON), NOON)
+    second = apply(apply(lost, Assign("worker-2", LATER), NOON), Advance(2, Phase.GENERATING), NOON)
+    move = after_failure(second, 1, a_problem(), NOON, Backoff(), random.Random(1))
+    with pytest.raises(StaleAttempt):
+        apply(second, move, LATER)
+
+
+def test_a_run_that_was_asked_to_stop_is_cancelled() -> None:
+    asked = apply(a_task_in(Phase.GENERATING), RequestCancel(), NOON)
+    assert apply(asked, Cancel(1), NOON).phase is Phase.CANCELLED
 
 
 def test_a_cancelled_run_does_not_come_back() -> None:
@@ -197,15 +235,15 @@ def test_a_persons_retry_forgives_failures_and_keeps_counting_attempts() -> None
 def test_attempts_are_spent_then_the_task_fails() -> None:
     task, randomness = a_task(max_failures=2), random.Random(1)
     task = apply(apply(task, Assign("w", LATER), NOON), Advance(1, Phase.GENERATING), NOON)
-    move = after_failure(task, a_problem(), NOON, Backoff(), randomness)
+    move = after_failure(task, task.attempt, a_problem(), NOON, Backoff(), randomness)
     assert isinstance(move, RetryLater)
     task = apply(apply(task, move, NOON), Assign("w", LATER), NOON)
-    assert isinstance(after_failure(task, a_problem(), NOON, Backoff(), randomness), Fail)
+    assert isinstance(after_failure(task, task.attempt, a_problem(), NOON, Backoff(), randomness), Fail)
 
 
 def test_a_permanent_failure_spends_no_attempts() -> None:
     task = a_task_in(Phase.GENERATING)
-    assert isinstance(after_failure(task, a_problem(retryable=False), NOON, Backoff(), random.Random(1)), Fail)
+    assert isinstance(after_failure(task, 1, a_problem(retryable=False), NOON, Backoff(), random.Random(1)), Fail)
 
 
 @given(st.integers(1, 100), st.integers())
@@ -225,7 +263,7 @@ def test_whatever_happens_a_task_keeps_its_promises(steps: list[tuple[int, int]]
         before = task
         try:
             task = apply(task, moves_for(task)[index], now)
-        except IllegalTransition:
+        except (IllegalTransition, StaleAttempt):
             continue
         assert (task.deadline is None) == task.phase.terminal
         assert (task.phase.owner is None) == task.phase.terminal

@@ -191,6 +191,17 @@ async def test_a_cancel_stops_the_run_at_its_next_step(start: Start) -> None:
         assert worker.lifecycle()[-1] == "task.cancelled.v1"
 
 
+async def test_a_stop_that_nobody_asked_for_gives_the_task_back(start: Start) -> None:
+    """The control event was forged, or came from a watchdog that has changed its mind."""
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        cancel = CancelRequested(task_id=task.id, attempt=task.attempt)
+        await worker.running.deliver(cancel_requested(cancel, "submission", NOON))
+        found = await worker.reaches(task, Phase.QUEUED)
+        assert (found.failures, found.cancel_requested) == (0, False)
+
+
 async def test_a_run_that_does_not_stop_is_killed(start: Start) -> None:
     async with start(until_killed, worker_stop_within=timedelta(seconds=0.01)) as worker:
         task = await worker.assign()

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 from contracts.events import Assignment, parse, task_changed, worker_heartbeat
+from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
-from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Task
+from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Resubmit, Task
 from contracts.testing.examples import NOON, a_problem, a_task, a_worker, produced_media
 from contracts.workers import Run, WorkerState
 from scheduling.app import create
@@ -175,6 +176,25 @@ async def test_what_nobody_starts_in_time_expires(scheduling: Scheduling) -> Non
     await scheduling.pass_time(seconds=61)
     assert (await scheduling.now(task)).phase is Phase.EXPIRED
     assert "task.expired.v1" in scheduling.announced()
+
+
+async def test_an_end_heard_late_does_not_forget_a_task_that_was_sent_round_again(scheduling: Scheduling) -> None:
+    task = await scheduling.accept()
+    ended = await scheduling.tasks.change(task.id, lambda found: RequestCancel())
+    await scheduling.hear(ended)
+    again = await scheduling.tasks.change(task.id, lambda found: Resubmit())
+    await scheduling.hear(again)
+    await scheduling.hear(ended)
+    await scheduling.heartbeat()
+    assert [assigned.task_id for assigned in scheduling.assignments] == [task.id]
+
+
+async def test_tasks_that_no_worker_can_run_do_not_hide_those_behind_them(scheduling: Scheduling) -> None:
+    for number in range(20):
+        await scheduling.accept(id=task_id_for("p1", str(number)), model="flux-schnell")
+    runnable = await scheduling.accept()
+    await scheduling.heartbeat()
+    assert [assigned.task_id for assigned in scheduling.assignments] == [runnable.id]
 
 
 async def test_an_end_nobody_heard_of_is_announced_again(scheduling: Scheduling) -> None:

@@ -32,7 +32,7 @@ class Entry:
 
 
 class Queue(Protocol):
-    """Every task that has not ended: fed by events, can be rebuilt from them."""
+    """Every task that has not ended, as far as was heard."""
 
     async def hear(self, task: Task, look_again_at: datetime) -> tuple[bool, Entry | None]:
         """Keeps what was heard of the task if it is news; says whether it was, and what was known before."""
@@ -40,10 +40,14 @@ class Queue(Protocol):
     async def correct(self, task: Task, look_again_at: datetime) -> None:
         """Keeps the record as it was read, whatever was heard."""
 
-    async def remove(self, task_id: str) -> None: ...
+    async def forget(self, task_id: str, ended_at_seq: int) -> None:
+        """Drops what has ended, unless it has come back to life since."""
 
-    async def ready(self, medium: Medium, now: datetime, per_project: int) -> Sequence[Entry]:
-        """Tasks that may start: of each project and priority the `per_project` longest waiting."""
+    async def remove(self, task_id: str) -> None:
+        """Drops what has no record."""
+
+    async def ready(self, medium: Medium, now: datetime, most_alike: int) -> Sequence[Entry]:
+        """Tasks that may start: of each project, priority and model the `most_alike` longest waiting."""
 
     async def held(self, medium: Medium) -> Sequence[Entry]:
         """Tasks that workers have: assigned to one, or being run."""

@@ -1,4 +1,4 @@
-"""Whether and when a failed attempt is followed by another: exponential backoff with full jitter."""
+"""Whether and when a failed attempt is followed by another: exponential backoff with jitter."""
 
 import random
 from dataclasses import dataclass
@@ -27,10 +27,13 @@ class Backoff:
 
 
 def after_failure(
-    task: Task, error: Problem, now: datetime, backoff: Backoff, randomness: random.Random
+    task: Task, attempt: int, error: Problem, now: datetime, backoff: Backoff, randomness: random.Random
 ) -> RetryLater | Fail:
-    """The move that a failed attempt asks for: another attempt while the catalog allows one."""
+    """The move that a failed attempt asks for: another attempt while the catalog allows one.
+
+    `attempt` is the one that has failed, which need not be the task's newest; `apply` finds out.
+    """
     failures = task.failures + 1
     if not error.retryable or failures >= task.max_failures:
-        return Fail(task.attempt, error)
-    return RetryLater(task.attempt, error, now + backoff.wait(failures, randomness))
+        return Fail(attempt, error)
+    return RetryLater(attempt, error, now + backoff.wait(failures, randomness))

@@ -16,8 +16,8 @@ from contracts.tasks.record import Phase, ProcessingProgress, Status, Task
 
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
-        Phase.QUEUED: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED, Phase.FAILED}),
-        Phase.RETRY_WAIT: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED, Phase.FAILED}),
+        Phase.QUEUED: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED}),
+        Phase.RETRY_WAIT: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED}),
         Phase.ASSIGNED: frozenset(
             {Phase.LOADING_MODEL, Phase.GENERATING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}
         ),
@@ -150,7 +150,7 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
         case RequestCancel():
             return _request_cancel(task, now)
         case Cancel():
-            return _enter(_fenced(task, move.attempt), Phase.CANCELLED, now)
+            return _cancel(_fenced(task, move.attempt), now)
         case Expire():
             return _enter(task, Phase.EXPIRED, now)
         case Resubmit():
@@ -160,8 +160,11 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
 
 
 def _fenced(task: Task, attempt: int) -> Task:
+    """The task, if the attempt is its newest and has not ended yet: what waits for the next has none."""
     if attempt != task.attempt:
         raise StaleAttempt(f"attempt {attempt} of task {task.id} is over; attempt {task.attempt} holds it now")
+    if task.phase in (Phase.QUEUED, Phase.RETRY_WAIT):
+        raise StaleAttempt(f"attempt {attempt} of task {task.id} is over; the task waits for the next")
     return task
 
 
@@ -214,14 +217,20 @@ def _produce(task: Task, move: Produce, now: datetime) -> Task:
 
 
 def _end_attempt(task: Task, attempt: int, phase: Phase, now: datetime, **changes: Any) -> Task:
-    _fenced(task, attempt)
-    if task.phase is phase:
+    if (task.attempt, task.phase) == (attempt, phase):
         return task
+    _fenced(task, attempt)
     if task.phase.terminal:
         raise IllegalTransition(f"task {task.id} is {task.phase.value}: it has no attempt to end")
     if task.cancel_requested:
         return _enter(task, Phase.CANCELLED, now)
     return _enter(task, phase, now, worker_id=None, progress=None, produced=None, **changes)
+
+
+def _cancel(task: Task, now: datetime) -> Task:
+    if not task.phase.terminal and not task.cancel_requested:
+        raise IllegalTransition(f"nobody has asked to cancel task {task.id}")
+    return _enter(task, Phase.CANCELLED, now)
 
 
 def _request_cancel(task: Task, now: datetime) -> Task:

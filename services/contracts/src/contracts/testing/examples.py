@@ -35,6 +35,7 @@ from contracts.tasks import (
     Phase,
     ProcessingProgress,
     Produce,
+    RequestCancel,
     RetryLater,
     TakeBack,
     Task,
@@ -195,6 +196,6 @@ _WAYS: dict[Phase, Callable[[Task], list[Move]]] = {
     Phase.RETRY_WAIT: lambda task: [*_generating(task), RetryLater(1, a_problem(), NOON + timedelta(seconds=2))],
     Phase.DONE: lambda task: [*_storing(task), Complete(1, media_result(task))],
     Phase.FAILED: lambda task: [*_generating(task), Fail(1, a_problem(retryable=False))],
-    Phase.CANCELLED: lambda task: [*_generating(task), Cancel(1)],
+    Phase.CANCELLED: lambda task: [*_generating(task), RequestCancel(), Cancel(1)],
     Phase.EXPIRED: lambda task: [Expire()],
 }

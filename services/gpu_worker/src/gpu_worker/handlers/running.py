@@ -112,7 +112,7 @@ class Running:
             inputs = await self._fetch_inputs(task, folder)
         except PermanentError as error:
             problem = error.problem()
-            await self._save(attempt, lambda found: Fail(found.attempt, problem))
+            await self._save(attempt, lambda _found: Fail(task.attempt, problem))
             return
         warm = task.model in self.engine.warm_models
         await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
@@ -131,7 +131,9 @@ class Running:
             case Failed(problem=problem) if not attempt.stopping:
                 await self._fail(attempt, problem)
             case _:
-                await self._save(attempt, lambda _found: Cancel(task.attempt))
+                # Stopped because somebody cancelled; or because we were told so without its being true.
+                ended = TakeBack(task.attempt)
+                await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else ended)
 
     async def _fetch_inputs(self, task: Task, folder: Path) -> dict[str, str]:
         """Input files on the local disk. Raises `NotFound` for what is no longer there."""
@@ -231,7 +233,9 @@ class Running:
 
     async def _fail(self, attempt: Attempt, problem: Problem) -> None:
         def decide(found: Task) -> Move:
-            return after_failure(found, problem, self.clock.now(), self.backoff, self.randomness)
+            return after_failure(
+                found, attempt.assignment.attempt, problem, self.clock.now(), self.backoff, self.randomness
+            )
 
         await self._save(attempt, decide)
 

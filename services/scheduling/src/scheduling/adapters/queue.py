@@ -49,13 +49,18 @@ class SqlQueue:
         async with self._database.transaction() as tx:
             await tx.execute(KEEP, _row(task, look_again_at))
 
+    async def forget(self, task_id: str, ended_at_seq: int) -> None:
+        ended = delete(EntryRow).where(col(EntryRow.task_id) == task_id, col(EntryRow.seq) <= ended_at_seq)
+        async with self._database.transaction() as tx:
+            await tx.execute(ended)
+
     async def remove(self, task_id: str) -> None:
         async with self._database.transaction() as tx:
             await tx.execute(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
 
-    async def ready(self, medium: Medium, now: datetime, per_project: int) -> Sequence[Entry]:
+    async def ready(self, medium: Medium, now: datetime, most_alike: int) -> Sequence[Entry]:
         place = func.row_number().over(
-            partition_by=(col(EntryRow.project_id), col(EntryRow.rank)),
+            partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model)),
             order_by=(col(EntryRow.since), col(EntryRow.task_id)),
         )
         startable = select(col(EntryRow.task_id), place.label("place")).where(
@@ -65,7 +70,7 @@ class SqlQueue:
         )
         placed = startable.subquery()
         query = select(EntryRow).join(placed, placed.c.task_id == EntryRow.task_id)
-        return await self._entries(query.where(placed.c.place <= per_project))
+        return await self._entries(query.where(placed.c.place <= most_alike))
 
     async def held(self, medium: Medium) -> Sequence[Entry]:
         held = and_(col(EntryRow.medium) == medium.value, col(EntryRow.phase).in_(HELD))

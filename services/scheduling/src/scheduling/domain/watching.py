@@ -75,4 +75,4 @@ def _end_run(task: Task, now: datetime, backoff: Backoff, randomness: random.Ran
         return Cancel(task.attempt)
     if task.deadline is not None and now >= task.deadline + GRACE_OVER_TIME_LIMIT:
         return Fail(task.attempt, TIME_LIMIT_EXCEEDED)
-    return after_failure(task, WORKER_LOST, now, backoff, randomness)
+    return after_failure(task, task.attempt, WORKER_LOST, now, backoff, randomness)

@@ -46,7 +46,7 @@ class Listening:
     async def on_heard_by_all(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
         """An end that everybody has heard of can be forgotten; until then the watchdog says it again."""
         if changed.task.phase.terminal:
-            await self.queue.remove(changed.task.id)
+            await self.queue.forget(changed.task.id, changed.task.seq)
 
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         worker = heartbeat.worker

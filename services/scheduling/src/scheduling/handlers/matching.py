@@ -23,8 +23,8 @@ from scheduling.ports import Entry, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
 
-PER_PROJECT = 8
-"""How many tasks of each project and priority one pass looks at; more than any pass can place."""
+MOST_ALIKE = 8
+"""How many tasks of the same project, priority and model one pass looks at; the next pass sees the rest."""
 PAUSE_SECONDS = 1.0
 ON_DEVICE = (Phase.ASSIGNED, Phase.LOADING_MODEL, Phase.GENERATING)
 
@@ -88,7 +88,7 @@ class Matching:
         if not workers:
             return
         now = self.clock.now()
-        ready = await self.queue.ready(medium, now, PER_PROJECT)
+        ready = await self.queue.ready(medium, now, MOST_ALIKE)
         if not ready:
             return
         held = await self.queue.held(medium)
@@ -128,7 +128,7 @@ class Matching:
         """What was heard of the task is not what its record says: believe the record, and match again."""
         task = await self.tasks.get(task_id)
         log.warning("heard of a task what its record does not say", task_id=task_id)
-        if task is None or task.phase.terminal:
+        if task is None:
             await self.queue.remove(task_id)
         else:
             await self.queue.correct(task, look_again_at(task, self.clock.now(), self.policy.lease))

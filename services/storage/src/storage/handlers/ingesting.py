@@ -165,6 +165,6 @@ class Ingesting:
         log.warning("a produced file cannot be stored", task_id=task.id, reason=problem.detail)
 
         def decide(found: Task) -> Move:
-            return after_failure(found, problem, self.clock.now(), self.backoff, self.randomness)
+            return after_failure(found, task.attempt, problem, self.clock.now(), self.backoff, self.randomness)
 
         return await self.tasks.change(task.id, decide)
