@@ -101,6 +101,20 @@ async def test_an_upload_without_a_file_is_refused(api: Api) -> None:
     assert (await api.running.http.post("/api/v1/media", headers=headers, json={})).status_code == 422
 
 
+async def test_nothing_is_read_from_whoever_has_no_key(api: Api) -> None:
+    read: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while len(read) < 1000:
+            read.append(1)
+            yield b"x"
+
+    answer = await api.running.http.post(
+        "/api/v1/media", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code == 401
+
+
 async def test_a_file_name_decides_nothing(api: Api) -> None:
     answer = await api.upload(png(), name="../../../etc/passwd\x00.html")
     assert answer.status_code in (201, 400, 422)

@@ -1,6 +1,8 @@
 """Looking into files, most of which are not what they say."""
 
+import asyncio
 import io
+import wave
 import zipfile
 from pathlib import Path
 
@@ -120,6 +122,40 @@ async def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
             await TOOLS.probe(whole)
 
 
-def test_nothing_listens_to_playlists() -> None:
-    """The readers are named one by one; none of them follows addresses inside a file."""
-    assert not {"hls", "concat", "dash", "sdp", "rtsp"} & set(media_tools.READERS.values())
+def empty_wav() -> bytes:
+    written = io.BytesIO()
+    with wave.open(written, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+    return written.getvalue()
+
+
+def header_of_flac(path: Path) -> bytes:
+    """Everything before the first frame."""
+    content = sound(path, "flac", "flac").read_bytes()
+    return content[: content.index(b"\xff\xf8")]
+
+
+async def test_media_without_content_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    for content in (empty_wav(), header_of_flac(tmp_path / "whole")):
+        path = tmp_path / "empty"
+        path.write_bytes(content)
+        async with asyncio.timeout(10):
+            with pytest.raises(UnsupportedMedia):
+                await TOOLS.probe(path)
+
+
+async def test_a_sound_longer_than_it_says_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_tools, "LONGEST_SECONDS", 0.5)
+    path = sound(tmp_path / "x")
+    with pytest.raises(UnsupportedMedia, match="longer than"):
+        await TOOLS.thumbnail(path, Probe("audio/wav"))
+
+
+async def test_the_shape_of_a_sound_is_drawn_from_all_of_it(tmp_path: Path) -> None:
+    loudness = media_tools._loudness(sound(tmp_path / "x"), "audio/wav")
+    assert len(loudness) == pytest.approx(1000, abs=10)
+    assert loudness.max() == pytest.approx(20000 / 32768, abs=0.05)

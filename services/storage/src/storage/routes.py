@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from chassis.auth import ProjectOf
 from chassis.problems import answers
-from contracts.errors import RangeNotSatisfiable
+from contracts.errors import FieldProblem, InvalidRequest, RangeNotSatisfiable
 from contracts.views import API, MediaView
-from fastapi import APIRouter, Depends, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.datastructures import UploadFile
 
 from storage.domain import read_range
 from storage.handlers.serving import Part, Served, Serving
@@ -34,6 +35,13 @@ FILE: dict[int | str, dict[str, Any]] = {
     416: {"description": "No such range"},
 }
 
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+}
+NO_FILE = FieldProblem(field="file", detail="missing", allowed="one file, as multipart/form-data", given=None)
+
 
 def media_routes(
     uploading: Uploading, serving: Serving, project_of: ProjectOf, project_of_browser: ProjectOf, scratch: Path
@@ -47,11 +55,17 @@ def media_routes(
         status_code=201,
         summary="Upload a picture, clip or sound as input for tasks",
         responses=answers(400, 413, 415),
+        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}},
     )
-    async def upload(file: UploadFile, project_id: Project) -> MediaView:
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            path = Path(folder) / "file"
-            return MediaView.of(await uploading.take(project_id, file.content_type or "", _chunks(file), path))
+    async def upload(request: Request, project_id: Project) -> MediaView:
+        # The form is read only now that the key is known to be good: as a parameter it would be read first.
+        async with request.form(max_files=1, max_fields=10) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise InvalidRequest("send the file in the form field `file`", [NO_FILE])
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                path = Path(folder) / "file"
+                return MediaView.of(await uploading.take(project_id, file.content_type or "", _chunks(file), path))
 
     @router.get("/{media_id}/details", summary="What is known of a file")
     async def details(media_id: str, project_id: Project) -> MediaView:

@@ -23,9 +23,15 @@ from storage.domain import Probe, canonical, medium_of
 
 THUMBNAIL = (320, 320)
 WAVEFORM = (320, 120)
-MOST_PIXELS = 64_000_000
+MOST_PIXELS = 40_000_000
+"""An 8K frame has 33 million."""
 LONGEST_SECONDS = 60 * 60
+AT_ONCE = 2
+"""One file may need half a gigabyte while it is unpacked."""
 HEAD = 262
+LISTEN_RATE = 8000
+LISTEN_BLOCK = 8
+"""Samples of which only the loudest is kept: a millisecond."""
 
 READERS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,31 +47,28 @@ READERS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-UNREADABLE = (OSError, ValueError, SyntaxError, StopIteration, IndexError, av.FFmpegError, Image.DecompressionBombError)
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, av.FFmpegError, Image.DecompressionBombError)
 
 Result = TypeVar("Result")
 
 
 class PillowAndPyAV:
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
     async def probe(self, path: Path) -> Probe:
-        return await asyncio.to_thread(_readable, lambda: _probe(path))
+        async with self._places:
+            return await asyncio.to_thread(_readable, lambda: _probe(path))
 
     async def thumbnail(self, path: Path, probe: Probe) -> bytes:
-        return await asyncio.to_thread(_readable, lambda: _thumbnail(path, probe))
+        async with self._places:
+            return await asyncio.to_thread(_readable, lambda: _thumbnail(path, probe))
 
 
 def _readable(look: Callable[[], Result]) -> Result:
     try:
         return look()
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        av.FFmpegError,
-        Image.DecompressionBombError,
-    ) as error:
+    except UNREADABLE as error:
         raise UnsupportedMedia(f"the file cannot be read: {error}") from error
 
 
@@ -97,7 +100,7 @@ def _probe_video(path: Path, content_type: str) -> Probe:
         stream = container.streams.video[0]
         if stream.width * stream.height > MOST_PIXELS:
             raise UnsupportedMedia(f"{stream.width} x {stream.height} pixels; at most {MOST_PIXELS:,} are taken")
-        next(container.decode(stream))
+        _first_frame(container, stream)
         rate = stream.average_rate
         sound = container.streams.audio[0] if container.streams.audio else None
         return Probe(
@@ -116,10 +119,18 @@ def _probe_audio(path: Path, content_type: str) -> Probe:
         if not container.streams.audio:
             raise UnsupportedMedia("the file holds no sound track")
         stream = container.streams.audio[0]
-        next(container.decode(stream))
+        _first_frame(container, stream)
         return Probe(
             content_type, duration_seconds=_duration(container), sample_rate=stream.rate, channels=stream.channels
         )
+
+
+def _first_frame(container: Any, stream: Any) -> Any:
+    # No StopIteration may leave here: asyncio cannot hand one on, and whoever waits would wait for ever.
+    frame = next(container.decode(stream), None)
+    if frame is None:
+        raise UnsupportedMedia("there is nothing in the file that can be shown or played")
+    return frame
 
 
 def _duration(container: Any) -> float | None:
@@ -138,7 +149,7 @@ def _thumbnail(path: Path, probe: Probe) -> bytes:
                 return _small_webp(image.convert("RGB"))
         case Medium.VIDEO:
             with av.open(path, format=READERS[probe.content_type]) as container:
-                return _small_webp(next(container.decode(video=0)).to_image())
+                return _small_webp(_first_frame(container, container.streams.video[0]).to_image())
         case Medium.AUDIO:
             return _small_webp(_waveform(path, probe))
 
@@ -150,16 +161,26 @@ def _small_webp(image: Image.Image) -> bytes:
     return written.getvalue()
 
 
+def _loudness(path: Path, content_type: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The loudest sample of every block. What the file says of its own length is not believed."""
+    blocks, rest, heard = [], np.zeros(0, np.float32), 0
+    with av.open(path, format=READERS[content_type]) as container:
+        mono = av.AudioResampler(format="flt", layout="mono", rate=LISTEN_RATE)
+        for frame in container.decode(audio=0):
+            for resampled in mono.resample(frame):
+                samples = np.abs(np.concatenate([rest, resampled.to_ndarray().ravel()]))
+                whole = samples.size // LISTEN_BLOCK * LISTEN_BLOCK
+                blocks.append(samples[:whole].reshape(-1, LISTEN_BLOCK).max(axis=1))
+                rest, heard = samples[whole:], heard + whole
+            if heard > LONGEST_SECONDS * LISTEN_RATE:
+                raise UnsupportedMedia(f"longer than {LONGEST_SECONDS} seconds, which is the most that is taken")
+    return np.concatenate([*blocks, rest[:1]])
+
+
 def _waveform(path: Path, probe: Probe) -> Image.Image:
     """The loudest sample of each column, drawn from the middle up and down."""
     width, height = WAVEFORM
-    with av.open(path, format=READERS[probe.content_type]) as container:
-        mono = av.AudioResampler(format="flt", layout="mono", rate=8000)
-        parts = [
-            resampled.to_ndarray().ravel() for frame in container.decode(audio=0) for resampled in mono.resample(frame)
-        ]
-    samples = np.concatenate(parts) if parts else np.zeros(width)
-    peaks = [float(np.abs(part).max(initial=0.0)) for part in np.array_split(samples, width)]
+    peaks = [float(part.max(initial=0.0)) for part in np.array_split(_loudness(path, probe.content_type), width)]
     loudest = max(*peaks, 1e-6)
     image = Image.new("RGB", (width, height), "#10151c")
     draw = ImageDraw.Draw(image)

@@ -132,12 +132,13 @@ class Ingesting:
             path = Path(folder) / "file"
             try:
                 checked = await self._check(claim, path)
+                thumbnail = await self.tools.thumbnail(path, checked.probe)
             except (UnsupportedMedia, NotFound) as error:
                 return await self._fail(task, unreadable(error.detail))
             if (problem := check_claim(claim, checked)) is not None:
                 return await self._fail(task, problem)
             result = result_of(task, checked, self.clock.now())
-            await self._promote(claim, result, path, checked)
+            await self._promote(claim, result, thumbnail)
         return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result))
 
     async def _check(self, claim: ProducedMedia, path: Path) -> Checked:
@@ -149,10 +150,10 @@ class Ingesting:
                 file.write(chunk)
         return Checked(await self.tools.probe(path), size, digest.hexdigest())
 
-    async def _promote(self, claim: ProducedMedia, result: MediaResult, path: Path, checked: Checked) -> None:
+    async def _promote(self, claim: ProducedMedia, result: MediaResult, thumbnail: bytes) -> None:
         await self.objects.copy(claim.key, result.key)
         if result.thumbnail_key:
-            await self.objects.put(result.thumbnail_key, await self.tools.thumbnail(path, checked.probe))
+            await self.objects.put(result.thumbnail_key, thumbnail)
         if result.manifest_key:
             manifest = {"media": result.model_dump(mode="json"), "provenance": claim.provenance.model_dump(mode="json")}
             await self.objects.put(result.manifest_key, json.dumps(manifest, indent=2).encode())

@@ -32,9 +32,10 @@ class Uploading:
         if claimed_type and canonical(claimed_type) != checked.probe.content_type:
             raise UnsupportedMedia(f"the file is {checked.probe.content_type}, not {claimed_type} as its label says")
         result = media_result(self.new_media_id(), project_id, None, checked, self.clock.now())
+        thumbnail = await self.tools.thumbnail(path, checked.probe)
         await self.objects.put(result.key, path)
         if result.thumbnail_key:
-            await self.objects.put(result.thumbnail_key, await self.tools.thumbnail(path, checked.probe))
+            await self.objects.put(result.thumbnail_key, thumbnail)
         # The record comes last: until it is there, nobody can find the files.
         await self.media.create(result.id, result)
         return result
