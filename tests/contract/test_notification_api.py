@@ -10,27 +10,20 @@ from typing import Any
 
 import httpx
 import pytest
-from contracts.events import (
-    FeedGrew,
-    Message,
-    TaskProgressed,
-    TaskRejected,
-    parse,
-    task_changed,
-    task_progressed,
-    task_rejected,
-)
+from contracts.events import FeedGrew, Message, TaskRejected, parse, task_changed, task_rejected
+from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
-from contracts.tasks import Phase, ProcessingProgress, Task
+from contracts.tasks import Phase, Task
 from contracts.testing.examples import NOON, a_problem, a_task, a_task_in
 from contracts.topics import TASK_UPDATES
 from cryptography.fernet import Fernet
 from notification.adapters.sender import HttpxSender, Refused, _parse
 from notification.app import create
+from notification.handlers.registering import MOST_ENDPOINTS
 from notification.settings import NotificationSettings
 from standardwebhooks import Webhook
 
-from tests.conftest import Running, Serve, World, until
+from tests.conftest import Running, Serve, World, settle, until
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
@@ -118,12 +111,19 @@ class Api:
 
 
 @pytest.fixture
-async def api(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Api]:
+def webhook_timeout() -> str:
+    return "0.3"
+
+
+@pytest.fixture
+async def api(
+    world: World, serve: Serve, database_url: Callable[[str], str], webhook_timeout: str
+) -> AsyncIterator[Api]:
     settings = NotificationSettings(
         notification_database=database_url("notification"),
         webhook_encryption_keys=Fernet.generate_key().decode(),
         webhook_private_hosts="127.0.0.0/8",
-        webhook_timeout="0.3",
+        webhook_timeout=webhook_timeout,
         media_url="memory:///",
         replica="test",
     )
@@ -229,6 +229,28 @@ class TestWebhooks:
         hung = await api.tried(made["endpoint"]["id"], 0)
         assert hung["state"] == "waiting"
 
+    @pytest.mark.parametrize("webhook_timeout", ["60"])
+    async def test_a_project_with_many_receivers_that_hang_holds_no_other_up(
+        self, api: Api, receiver: Receiver
+    ) -> None:
+        receiver.hang = True
+        for _ in range(MOST_ENDPOINTS):
+            await api.register(receiver.url)
+        async with receiving() as quick:
+            await api.call("POST", "/webhooks", key=api.stranger, json={"url": quick.url})
+            for number in range(4):
+                await api.tell(a_task_in(Phase.DONE, id=task_id_for("p1", str(number))))
+            await until(lambda: len(receiver.received) > 4)
+            await api.tell(a_task_in(Phase.DONE, project_id="p2", id=task_id_for("p2", "x")))
+            await until(lambda: len(quick.received) == 1)
+
+    async def test_a_project_has_only_so_many_endpoints(self, api: Api, receiver: Receiver) -> None:
+        for _ in range(MOST_ENDPOINTS):
+            await api.register(receiver.url)
+        refused = await api.call("POST", "/webhooks", json={"url": receiver.url})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid-request")
+        assert (await api.call("POST", "/webhooks", key=api.stranger, json={"url": receiver.url})).status_code == 201
+
     async def test_an_answer_without_end_is_not_read_to_its_end(self, api: Api, receiver: Receiver) -> None:
         receiver.answers = [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000]
         made = await api.register(receiver.url)
@@ -308,18 +330,11 @@ class TestLive:
         for _ in range(2):
             await api.tell(a_task_in(Phase.DONE))
         await until(lambda: bool(self._broadcast(api)))
+        await settle(api.world)
         [message] = self._broadcast(api)
         grew = parse(message.event)
         assert isinstance(grew, FeedGrew)
         assert [entry.type for entry in grew.entries] == ["task.done.v1"]
-
-    async def test_progress_is_handed_on(self, api: Api) -> None:
-        task = a_task()
-        progress = ProcessingProgress(step=1, total=2, fraction=0.5)
-        progressed = TaskProgressed(
-            task_id=task.id, project_id="p1", attempt=1, phase=Phase.GENERATING, progress=progress
-        )
-        assert await api.running.deliver(task_progressed(progressed, "test", NOON)) == "SUCCESS"
 
     def _broadcast(self, api: Api) -> list[Message]:
         return [message for message in api.world.bus.messages if message.topic == TASK_UPDATES]

@@ -2,12 +2,13 @@ import asyncio
 
 import pytest
 from contracts.errors import NotFound
-from contracts.events import CloudEvent, FeedEntry, FeedGrew
+from contracts.events import CloudEvent, FeedEntry, FeedGrew, TaskProgressed
 from contracts.records import TaskRecords
+from contracts.tasks import Phase, ProcessingProgress
 from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON, a_task
 from notification.domain import Happening
-from notification.handlers.watching import BACKLOG, Item, Watching
+from notification.handlers.watching import BACKLOG, REPLAY, Item, Watching
 
 ENVELOPE = CloudEvent(id="x", source="/test", type="feed.grew.v1", data={})
 
@@ -27,7 +28,7 @@ class FeedOf:
     ) -> list[tuple[int, Happening]]:
         self.asked.set()
         await asyncio.sleep(0)
-        return [entry for entry in self.entries if entry[0] > position]
+        return [entry for entry in self.entries if entry[0] > position][:limit]
 
     async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None:
         return self.entries[-1] if self.entries else None
@@ -106,3 +107,28 @@ async def test_another_projects_task_is_not_found() -> None:
     for task_id in (a_task(project_id="p2").id, a_task().id):
         with pytest.raises(NotFound):
             await live.check("p1", task_id)
+
+
+async def test_whoever_missed_more_than_is_read_at_a_time_is_told_all_of_it() -> None:
+    feed = FeedOf(*range(1, 2 * REPLAY + 51))
+    told = await take(watching(feed).watch("p1", None, 0), 2 * REPLAY + 50)
+    assert [item.position for item in told] == list(range(1, 2 * REPLAY + 51))
+
+
+async def test_progress_is_told_and_moves_no_position() -> None:
+    live = watching(FeedOf())
+    items = live.watch("p1", None, 0)
+    progressed = TaskProgressed(
+        task_id=a_task().id,
+        project_id="p1",
+        attempt=1,
+        phase=Phase.GENERATING,
+        progress=ProcessingProgress(step=1, total=2, fraction=0.5),
+    )
+    waiting = asyncio.create_task(take(items, 2))
+    await asyncio.sleep(0.01)
+    await live.on_progress(progressed, ENVELOPE)
+    await live.on_feed_grew(grown(1), ENVELOPE)
+    told = await waiting
+    assert [(item.position, item.task_id) for item in told] == [(None, a_task().id), (1, a_task().id)]
+    assert told[0].data["progress"]["fraction"] == 0.5

@@ -1,14 +1,15 @@
 """What notification decides, as plain functions over plain values."""
 
+import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from contracts.events import TaskChanged, TaskRejected
+from contracts.events import FeedEntry, TaskChanged, TaskRejected
 from contracts.views import TaskView
 
 # Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
@@ -38,8 +39,8 @@ class Happening:
 
     @property
     def webhook_id(self) -> str:
-        """The same over all tries, so that the receiver can drop repetitions. May hold no full stop."""
-        return "msg_" + "".join(letter if letter.isalnum() else "_" for letter in self.event_id)
+        """The same over all tries, so that the receiver can drop repetitions. An event's own id may hold anything."""
+        return "msg_" + hashlib.sha256(self.event_id.encode()).hexdigest()[:32]
 
 
 def happening_of_change(changed: TaskChanged, event_id: str, change: str) -> Happening:
@@ -51,6 +52,21 @@ def happening_of_change(changed: TaskChanged, event_id: str, change: str) -> Hap
 def happening_of_rejection(rejected: TaskRejected, event_id: str, now: datetime) -> Happening:
     data = rejected.model_dump(mode="json")
     return Happening(event_id, "task.rejected.v1", now, rejected.project_id, None, data)
+
+
+def batches(entries: Iterable[FeedEntry], most_bytes: int) -> Iterator[list[FeedEntry]]:
+    """The entries in order, as many together as fit into `most_bytes` of JSON; one alone may be larger."""
+    batch: list[FeedEntry] = []
+    size = 0
+    for entry in entries:
+        length = len(entry.model_dump_json().encode())
+        if batch and size + length > most_bytes:
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += length
+    if batch:
+        yield batch
 
 
 def wants(patterns: Sequence[str], change: str) -> bool:

@@ -28,6 +28,7 @@ class Delivery:
 
     webhook_id: str
     endpoint_id: str
+    project_id: str
     type: str
     body: str
     state: DeliveryState
@@ -37,6 +38,22 @@ class Delivery:
     correlation_id: str | None = None
     last_status: int | None = None
     last_detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many deliveries may be taken at once for one endpoint, and for one project."""
+
+    per_endpoint: int
+    per_project: int
+
+
+@dataclass(frozen=True)
+class Full:
+    """Endpoints and projects that have their share under way already."""
+
+    endpoints: Sequence[str]
+    projects: Sequence[str]
 
 
 class Endpoints(Protocol):
@@ -53,13 +70,11 @@ class Endpoints(Protocol):
 
 
 class Deliveries(Protocol):
-    async def add(self, delivery: Delivery) -> None:
-        """Keeps it once, by webhook and endpoint."""
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Keeps each once, by webhook and endpoint."""
 
-    async def take(
-        self, now: datetime, until: datetime, per_endpoint: int, limit: int, except_endpoints: Sequence[str]
-    ) -> Sequence[Delivery]:
-        """What is due at enabled endpoints, put off to `until` so that nobody else takes it meanwhile."""
+    async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
+        """What is due at enabled endpoints, longest due first, and put off to `until`: nobody else takes it meanwhile."""
 
     async def settle(self, delivery: Delivery) -> None:
         """Keeps how the try went."""

@@ -35,6 +35,7 @@ class DeliveryRow(Table, table=True):
 
     webhook_id: str = Field(primary_key=True)
     endpoint_id: str = Field(primary_key=True)
+    project_id: str
     type: str
     body: str = Field(sa_type=Text)
     state: str

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
 from notification.domain import DeliveryState
-from notification.ports import Delivery, Endpoint
+from notification.ports import Delivery, Endpoint, Full, Share
 
 ADD_ENDPOINT = insert(EndpointRow)
 ADD_DELIVERY = insert(DeliveryRow).on_conflict_do_nothing()
@@ -67,24 +67,32 @@ class SqlDeliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, delivery: Delivery) -> None:
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        rows = [{**asdict(delivery), "state": delivery.state.value} for delivery in deliveries]
         async with self._database.transaction() as tx:
-            await tx.execute(ADD_DELIVERY, {**asdict(delivery), "state": delivery.state.value})
+            await tx.execute(ADD_DELIVERY, rows)
 
-    async def take(
-        self, now: datetime, until: datetime, per_endpoint: int, limit: int, except_endpoints: Sequence[str]
-    ) -> Sequence[Delivery]:
-        place = func.row_number().over(partition_by=col(DeliveryRow.endpoint_id), order_by=col(DeliveryRow.due))
+    async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
         due = (
-            select(DeliveryRow, place.label("place"))
+            select(
+                DeliveryRow,
+                _place(DeliveryRow.endpoint_id, "at_endpoint"),
+                _place(DeliveryRow.project_id, "in_project"),
+            )
             .join(EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint_id))
             .where(col(DeliveryRow.state) == DeliveryState.WAITING.value, col(DeliveryRow.due) <= now)
-            .where(col(EndpointRow.enabled), col(EndpointRow.id).not_in(except_endpoints))
+            .where(col(EndpointRow.enabled), col(EndpointRow.id).not_in(full.endpoints))
+            .where(col(DeliveryRow.project_id).not_in(full.projects))
             .subquery()
         )
-        first = select(*(column for column in due.c if column.name != "place"))
+        first = (
+            select(*(column for column in due.c if column.name not in ("at_endpoint", "in_project")))
+            .where(due.c.at_endpoint <= share.per_endpoint, due.c.in_project <= share.per_project)
+            .order_by(due.c.due)
+            .limit(limit)
+        )
         async with self._database.transaction() as tx:
-            rows = (await tx.execute(first.where(due.c.place <= per_endpoint).limit(limit))).mappings().all()
+            rows = (await tx.execute(first)).mappings().all()
             taken = [_delivery(row) for row in rows]
             for delivery in taken:
                 await tx.execute(update(DeliveryRow).where(_is(delivery)).values(due=until))
@@ -113,6 +121,10 @@ class SqlDeliveries:
         query = select(func.min(col(DeliveryRow.due))).where(waiting, col(DeliveryRow.endpoint_id).in_(enabled))
         async with self._database.transaction() as tx:
             return (await tx.execute(query)).scalar()
+
+
+def _place(partition: Any, name: str) -> Any:
+    return func.row_number().over(partition_by=col(partition), order_by=col(DeliveryRow.due)).label(name)
 
 
 def _is(delivery: Delivery) -> ColumnElement[bool]:

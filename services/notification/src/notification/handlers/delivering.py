@@ -19,12 +19,14 @@ from contracts.ports import Clock
 from standardwebhooks import Webhook
 
 from notification.domain import Answer, DeliveryState, next_try
-from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender, Vault
+from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Full, Sender, Share, Vault
 
 log = structlog.get_logger(__name__)
 
 PER_ENDPOINT = 4
-"""A receiver that hangs holds up no more than so many places."""
+"""A receiver that hangs holds up no more than so many places,"""
+PROJECTS_AT_LEAST = 5
+"""and a project with many of them no more than this part of all."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Delivering:
     at_once: int
     hold: timedelta
     """Longer than any try can take."""
-    _under_way: Counter[str] = field(default_factory=Counter)
+    _at_endpoint: Counter[str] = field(default_factory=Counter)
+    _in_project: Counter[str] = field(default_factory=Counter)
 
     async def take_due(self, _now: datetime) -> datetime | None:
         """The alarm's answer: something put off is due."""
@@ -53,9 +56,14 @@ class Delivering:
 
     async def _take(self, limit: int) -> Sequence[Delivery]:
         now = self.clock.now()
-        full = [endpoint_id for endpoint_id, count in self._under_way.items() if count >= PER_ENDPOINT]
-        taken = await self.deliveries.take(now, now + self.hold, PER_ENDPOINT, limit, full)
-        self._under_way.update(delivery.endpoint_id for delivery in taken)
+        share = Share(PER_ENDPOINT, max(PER_ENDPOINT, self.at_once // PROJECTS_AT_LEAST))
+        full = Full(
+            endpoints=[name for name, count in self._at_endpoint.items() if count >= share.per_endpoint],
+            projects=[name for name, count in self._in_project.items() if count >= share.per_project],
+        )
+        taken = await self.deliveries.take(now, now + self.hold, share, full, limit)
+        self._at_endpoint.update(delivery.endpoint_id for delivery in taken)
+        self._in_project.update(delivery.project_id for delivery in taken)
         return taken
 
     async def _deliver_or_put_off(self, delivery: Delivery) -> None:
@@ -67,7 +75,8 @@ class Delivering:
             log.exception("delivering a webhook met a bug", webhook_id=delivery.webhook_id)
             self.wake_at(self.clock.now() + self.hold)
         finally:
-            self._under_way[delivery.endpoint_id] -= 1
+            _put_down(self._at_endpoint, delivery.endpoint_id)
+            _put_down(self._in_project, delivery.project_id)
 
     async def _deliver(self, delivery: Delivery) -> None:
         endpoint = await self.endpoints.get(delivery.endpoint_id)
@@ -110,3 +119,9 @@ class Delivering:
         return replace(
             delivery, state=state, due=due, tries=tries, last_status=answer.status, last_detail=answer.detail
         )
+
+
+def _put_down(under_way: Counter[str], name: str) -> None:
+    under_way[name] -= 1
+    if not under_way[name]:
+        del under_way[name]

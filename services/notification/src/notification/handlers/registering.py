@@ -4,12 +4,14 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from contracts.errors import NotFound
+from contracts.errors import InvalidRequest, NotFound
 from contracts.ports import Clock
 
 from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender, Vault
 
 DELIVERIES_SHOWN = 100
+MOST_ENDPOINTS = 20
+"""Of one project: every event is written down once for each."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,10 @@ class Registering:
     async def register(self, project_id: str, url: str, events: Sequence[str]) -> tuple[Endpoint, str]:
         """The endpoint and its signing secret, which is shown this once.
 
-        Raises `InvalidRequest` for an address that webhooks may not go to.
+        Raises `InvalidRequest` for an address that webhooks may not go to, and for one endpoint too many.
         """
+        if len(await self.endpoints.of_project(project_id)) >= MOST_ENDPOINTS:
+            raise InvalidRequest(f"the project has {MOST_ENDPOINTS} endpoints, which is the most; remove one first")
         await self.sender.check(url)
         secret = "whsec_" + base64.b64encode(self.new_secret()).decode()
         endpoint = Endpoint(

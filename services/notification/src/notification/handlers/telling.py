@@ -5,18 +5,20 @@ A delivery from the bus only writes down what is to be told; the telling happens
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from contracts.errors import RetryableError
-from contracts.events import CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_grew
+from contracts.events import LARGEST_EVENT, CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
 
 from notification.domain import (
     DeliveryState,
     Happening,
+    batches,
     happening_of_change,
     happening_of_rejection,
     wants,
@@ -27,8 +29,8 @@ log = structlog.get_logger(__name__)
 
 PRUNE_EVERY = timedelta(hours=1)
 GATHER_SECONDS = 0.01
-MOST_AT_ONCE = 10
-"""Keeps the event below what a broker takes."""
+LARGEST_BATCH = LARGEST_EVENT * 3 // 4
+PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,21 @@ class Telling:
             entries = [await self._entries.get()]
             # Under load entries come many at a time, and one event can carry them all.
             await asyncio.sleep(GATHER_SECONDS)
-            while not self._entries.empty() and len(entries) < MOST_AT_ONCE:
+            while not self._entries.empty():
                 entries.append(self._entries.get_nowait())
+            for batch in batches(entries, LARGEST_BATCH):
+                await self._broadcast(batch)
+
+    async def _broadcast(self, entries: Sequence[FeedEntry]) -> None:
+        """Again until it is out: a watcher has no way to know that it has missed something."""
+        while True:
             try:
                 await self.publisher.publish(feed_grew(entries, App.NOTIFICATION, self.clock.now()))
             except RetryableError as error:
-                log.warning("live watchers miss entries until they resume", reason=error.detail)
+                log.warning("live watchers have to wait", reason=error.detail)
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
 
     async def prune(self, now: datetime) -> datetime:
         """Forgets what is too old to resume from; says when to do so again."""
@@ -67,10 +78,11 @@ class Telling:
         return now + PRUNE_EVERY
 
     async def _note(self, happening: Happening) -> None:
-        for endpoint in await self.endpoints.of_project(happening.project_id):
-            if endpoint.enabled and wants(endpoint.events, happening.type):
-                await self.deliveries.add(self._delivery(happening, endpoint.id))
-                self.delivering_wanted.set()
+        endpoints = await self.endpoints.of_project(happening.project_id)
+        wanting = [one for one in endpoints if one.enabled and wants(one.events, happening.type)]
+        if wanting:
+            await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])
+            self.delivering_wanted.set()
         position = await self.feed.add(happening)
         if position is not None:
             self._entries.put_nowait(
@@ -89,6 +101,7 @@ class Telling:
         return Delivery(
             webhook_id=happening.webhook_id,
             endpoint_id=endpoint_id,
+            project_id=happening.project_id,
             type=happening.type,
             body=json.dumps(body, separators=(",", ":")),
             state=DeliveryState.WAITING,

@@ -20,6 +20,7 @@ from notification.ports import Feed
 
 BACKLOG = 256
 REPLAY = 1000
+"""How much of what was missed is read at a time."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ class Watching:
         """
         with self._joined(project_id, task_id) as watcher:
             told = after or 0
-            for position, happening in await self._missed(project_id, task_id, after):
-                told = position
-                yield _item(position, happening)
+            while missed := await self._missed(project_id, task_id, None if after is None else told):
+                for told, happening in missed:
+                    yield _item(told, happening)
+                if len(missed) < REPLAY:
+                    break
             async for item in watcher.items():
                 if item.position is None:
                     yield item

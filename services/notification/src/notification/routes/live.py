@@ -5,16 +5,21 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from chassis.auth import ApiKeys, ProjectOf
+import structlog
+from chassis.auth import API_KEY, ApiKeys, ProjectOf
 from chassis.problems import answers
 from contracts.errors import InvalidRequest, NotFound, Unauthenticated
 from contracts.views import API
-from fastapi import APIRouter, Depends, Header, Path, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, Path, Request, WebSocket
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import HTTPConnection
 
 from notification.handlers.watching import Item, Watching
 
+log = structlog.get_logger(__name__)
+
 PING_SECONDS = 15
+SEND_WITHIN_SECONDS = 30
 UNAUTHENTICATED, NOT_FOUND, TRY_AGAIN = 4401, 4404, 1013
 
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]
@@ -25,26 +30,28 @@ def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> API
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
 
     @router.get("/tasks/{task_id}", summary="A task's life as Server-Sent Events", response_class=EventSourceResponse)
-    async def task_events(task_id: str, own: Project, last_event_id: LastEventId = None) -> EventSourceResponse:
+    async def task_events(
+        task_id: str, own: Project, request: Request, last_event_id: LastEventId = None
+    ) -> EventSourceResponse:
         await watching.check(own, task_id)
-        return _stream(watching.watch(own, task_id, _position(last_event_id)))
+        return _stream(_while_valid(keys, request, watching.watch(own, task_id, _position(last_event_id))))
 
     @router.get(
         "/projects/{project_id}", summary="A project's life as Server-Sent Events", response_class=EventSourceResponse
     )
     async def project_events(
-        project_id: Annotated[str, Path()], own: Project, last_event_id: LastEventId = None
+        project_id: Annotated[str, Path()], own: Project, request: Request, last_event_id: LastEventId = None
     ) -> EventSourceResponse:
         if project_id != own:
             raise NotFound(f"no project {project_id}")
-        return _stream(watching.watch(own, None, _position(last_event_id)))
+        return _stream(_while_valid(keys, request, watching.watch(own, None, _position(last_event_id))))
 
     @router.websocket("/ws")
     async def web_socket(socket: WebSocket, task_id: str | None = None, last_event_id: str | None = None) -> None:
         """The same by WebSocket: the key in the `X-API-Key` header, one JSON object a message."""
         await socket.accept()
         try:
-            own = await keys.project_of(socket.headers.get("x-api-key"))
+            own = await keys.project_of(socket.headers.get(API_KEY.model.name))
             await watching.check(own, task_id)
             after = _position(last_event_id)
         except Unauthenticated as error:
@@ -52,7 +59,7 @@ def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> API
         except (NotFound, InvalidRequest) as error:
             await socket.close(NOT_FOUND, error.detail)
         else:
-            await _talk(socket, watching.watch(own, task_id, after))
+            await _talk(socket, _while_valid(keys, socket, watching.watch(own, task_id, after)))
 
     return router
 
@@ -65,24 +72,36 @@ def _position(last_event_id: str | None) -> int | None:
     return int(last_event_id)
 
 
+async def _while_valid(keys: ApiKeys, connection: HTTPConnection, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    """A connection may stand for days, and its key be revoked meanwhile."""
+    async for item in items:
+        try:
+            await keys.project_of(connection.headers.get(API_KEY.model.name))
+        except Unauthenticated:
+            return
+        yield item
+
+
 def _stream(items: AsyncIterator[Item]) -> EventSourceResponse:
     async def events() -> AsyncIterator[ServerSentEvent]:
         async for item in items:
             position = str(item.position) if item.position is not None else None
             yield ServerSentEvent(json.dumps(item.data), event=item.type, id=position)
 
-    return EventSourceResponse(events(), ping=PING_SECONDS)
+    return EventSourceResponse(events(), ping=PING_SECONDS, send_timeout=SEND_WITHIN_SECONDS)
 
 
 async def _talk(socket: WebSocket, items: AsyncIterator[Item]) -> None:
     """Sends until the client goes or falls behind. What the client says is read and not heeded."""
     sending = asyncio.create_task(_send_all(socket, items))
     try:
-        while True:
-            await socket.receive_text()
-    except (WebSocketDisconnect, RuntimeError):
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+    except RuntimeError:
+        log.debug("the socket is closed already")
+    finally:
         sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def _send_all(socket: WebSocket, items: AsyncIterator[Item]) -> None:
