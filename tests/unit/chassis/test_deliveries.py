@@ -79,9 +79,14 @@ async def test_what_can_never_work_is_dead_lettered_and_the_others_are_told() ->
     assert letter.event == GOOD.decode()
 
 
-async def test_a_bug_is_tried_again_by_the_inbound_policy() -> None:
-    bus = InMemoryBus()
-    assert await deliveries(bus, Service("a", [], KeyError("bug")).subscriber).deliver(GOOD) is Answer.RETRY
+async def test_a_bug_is_dead_lettered_and_the_other_services_hear_the_event() -> None:
+    bus, told = InMemoryBus(), []  # type: ignore[var-annotated]
+    services = [Service("a", [], KeyError("bug")).subscriber, Service("b", told).subscriber]
+    assert await deliveries(bus, *services).deliver(GOOD) is Answer.SUCCESS
+    assert told == ["b", "b after"]
+    letter = parse(bus.messages[0].event)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.app, letter.reason) == ("a", "bug: KeyError('bug')")
 
 
 async def test_what_was_broadcast_is_never_worth_waiting_for() -> None:

@@ -321,6 +321,58 @@ async def test_an_object_store_that_is_away_is_tried_again(start: Start, world: 
             await worker.reaches(await worker.assign(), Phase.STORING)
 
 
+async def test_a_state_store_that_is_away_for_a_moment_costs_no_run(start: Start, world: World) -> None:
+    """What a save stands for has cost a GPU up to hours."""
+
+    class Shaky(type(world.state)):  # type: ignore[misc]
+        turn = 0
+
+        async def replace(self, key: str, value: bytes, etag: str) -> None:
+            self.turn += 1
+            if self.turn % 2:
+                raise DependencyUnavailable("away")
+            await super().replace(key, value, etag)
+
+    async with start(step_by_step) as worker:
+        task = await worker.assign(params={"prompt": "x", "steps": 4})
+        world.state.__class__ = Shaky
+        with stamina.set_testing(True, attempts=5):
+            for _ in range(5):
+                world.clock.advance(seconds=3)
+                await asyncio.sleep(0.01)
+            worker.engine.script = instantly
+            finish.set()
+            found = await worker.reaches(task, Phase.STORING)
+        assert (found.attempt, found.failures) == (1, 0)
+
+
+async def test_what_is_generated_is_no_longer_under_the_time_limit(start: Start, world: World) -> None:
+    class Slow(type(world.objects)):  # type: ignore[misc]
+        async def put(self, key: str, content: bytes | Path) -> None:
+            await asyncio.Event().wait()
+
+    world.objects = Slow(world.clock)
+    async with start() as worker:
+        found = await worker.reaches(await worker.assign(time_limit_seconds=1), Phase.ENCODING)
+        assert found.deadline is not None
+        assert found.deadline - world.clock.now() > timedelta(minutes=15)
+
+
+async def test_it_says_that_it_has_begun_before_it_fetches_inputs(start: Start, world: World) -> None:
+    class Slow(type(world.objects)):  # type: ignore[misc]
+        async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+    world.objects = Slow(world.clock)
+    own = media_result(a_task())
+    await media_records(world.state).create(own.id, own)
+    async with start() as worker:
+        task = await worker.assign(model="tiny-image-edit", inputs={"image": own.id})
+        await worker.reaches(task, Phase.LOADING_MODEL)
+        assert worker.engine.jobs == []
+
+
 async def test_progress_is_told_at_a_measured_pace_and_written_down(start: Start) -> None:
     async with start(step_by_step) as worker:
         task = await worker.assign(params={"prompt": "x", "steps": 40})

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from contracts.errors import DependencyUnavailable
-from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, parse
+from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, parse, task_changed
 from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
 from contracts.tasks import Task
@@ -173,6 +173,18 @@ async def test_what_has_been_quiet_for_long_is_announced_again(submission: Submi
     assert submission.announced[before:] == [(open_task, 1)]
     await settle(submission.world)
     assert "submission-sweep-test" in submission.world.jobs.due
+
+
+async def test_a_lie_about_a_task_is_put_right_from_its_record(submission: Submission) -> None:
+    task_id = (await submission.submit()).json()["id"]
+    record = await submission.task(task_id)
+    assert record is not None
+    lie = record.model_copy(update={"seq": 999, "title": "forged"})
+    assert await submission.running.deliver(task_changed(lie, "somebody")) == "SUCCESS"
+    submission.world.clock.advance(minutes=20)
+    assert await submission.running.ring("submission-sweep-test") == 204
+    listed = await submission.running.http.get("/api/v1/projects/p1/tasks", headers={"X-API-Key": submission.key})
+    assert [(task["seq"], task["title"]) for task in listed.json()["items"]] == [(1, None)]
 
 
 async def test_an_impossible_wish_does_not_lose_the_announcement_that_is_still_due(submission: Submission) -> None:

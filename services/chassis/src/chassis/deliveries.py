@@ -15,7 +15,7 @@ from asgi_correlation_id import correlation_id
 from contracts.errors import MalformedEvent, PermanentError, RetryableError
 from contracts.events import LARGEST_EVENT, CloudEvent, Event, dead_letter, parse, read_cloud_event
 from contracts.ports import Clock, Publisher
-from contracts.topics import Component, Topic
+from contracts.topics import DEAD_LETTERS, Component, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +67,6 @@ class Deliveries:
         except RetryableError as error:
             log.warning("a delivery could not be handled now", topic=self.topic.name, reason=error.detail)
             return self._again
-        except Exception:
-            # Not known to be the event's fault: the inbound policy tries again a few times, then dead-letters it.
-            log.exception("a delivery met a bug", topic=self.topic.name)
-            return self._again
         return Answer.SUCCESS
 
     @property
@@ -107,8 +103,15 @@ class Deliveries:
     async def _attempt(self, app: str, body: bytes, handling: Awaitable[None]) -> None:
         try:
             await handling
+        except RetryableError:
+            raise
         except PermanentError as error:
             await self._dead_letter(app, f"{error.code}: {error.detail}", body)
+        except Exception as error:
+            # Trying again would meet the bug again. What is broadcast comes again by itself, often.
+            log.exception("a delivery met a bug", topic=self.topic.name, app=app)
+            if self.topic.component is Component.EVENTS and self.topic != DEAD_LETTERS:
+                await self._dead_letter(app, f"bug: {error!r}", body)
 
     async def _dead_letter(self, app: str, reason: str, body: bytes) -> None:
         log.warning("an event is dead-lettered", topic=self.topic.name, app=app, reason=reason)

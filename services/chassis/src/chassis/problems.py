@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from contracts import errors
-from contracts.errors import FieldProblem, MovieTasksError, Problem, RetryableError
+from contracts.errors import MOST_PROBLEMS, FieldProblem, MovieTasksError, Problem, RetryableError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -83,12 +83,12 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
         raise error
     found = tuple(
         FieldProblem(field=".".join(str(part) for part in details["loc"][1:]), detail=details["msg"])
-        for details in error.errors()
+        for details in error.errors()[:MOST_PROBLEMS]
     )
     problem = Problem.of(
         "invalid-request",
         "The request does not follow the API's description",
-        f"{len(found)} field(s) are not what the API takes",
+        f"{len(error.errors())} field(s) are not what the API takes",
         retryable=False,
         errors=found,
     )

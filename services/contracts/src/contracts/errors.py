@@ -10,6 +10,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+MOST_PROBLEMS = 20
+"""A request can be wrong in thousands of places; an answer that names them all helps nobody."""
+
 
 class FieldProblem(BaseModel):
     """What is wrong with one field of a request: where, why, what is allowed and what was given."""

@@ -52,6 +52,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
         changed=changed.set,
         scratch=settings.worker_scratch.resolve(),
         stop_within=settings.worker_stop_within,
+        keep_trying=settings.worker_keep_trying,
         backoff=Backoff(settings.first_retry, settings.longest_retry),
         pace=Pace(),
     )

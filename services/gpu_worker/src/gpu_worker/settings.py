@@ -19,5 +19,7 @@ class WorkerSettings(ProcessSettings):
     """CPU threads of the engine; torch's own choice when left out."""
     worker_stop_within: Duration = timedelta(seconds=30)
     """How long a run that must stop may take to its next step before its engine is killed."""
+    worker_keep_trying: Duration = timedelta(minutes=10)
+    """How long a result is tried to be handed in while the state or object store does not answer."""
     first_retry: Duration = timedelta(seconds=2)
     longest_retry: Duration = timedelta(minutes=5)

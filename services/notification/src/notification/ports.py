@@ -74,7 +74,7 @@ class Deliveries(Protocol):
         """Keeps each once, by webhook and endpoint."""
 
     async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
-        """What is due at enabled endpoints, longest due first, and put off to `until`: nobody else takes it meanwhile."""
+        """What is due at enabled endpoints, longest due first, and put off to `until` for everybody else."""
 
     async def settle(self, delivery: Delivery) -> None:
         """Keeps how the try went."""

@@ -63,8 +63,11 @@ class ReadModel(Protocol):
 
     async def list(self, project_id: str, wanted: TaskFilter, limit: int, after: Cursor | None) -> Page: ...
 
-    async def quiet_since(self, then: datetime, limit: int) -> Sequence[str]:
-        """Ids of open tasks of which nothing newer than `then` was heard, the quietest first."""
+    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
+        """Ids of open tasks of which nothing newer than `then` was heard, in order, from behind the id `after` on."""
+
+    async def correct(self, task: Task) -> None:
+        """Keeps the record as it was read, whatever was heard of the task."""
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         """Of the tasks that have not ended."""

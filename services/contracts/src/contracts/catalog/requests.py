@@ -34,7 +34,7 @@ from contracts.catalog.schema import (
     Parameter,
     TextParameter,
 )
-from contracts.errors import FieldProblem, InvalidRequest
+from contracts.errors import MOST_PROBLEMS, FieldProblem, InvalidRequest
 from contracts.identifiers import MediaId, Moment, PlainText, Tag
 from contracts.tasks import MAX_TAGS, Priority, TaskRequest
 
@@ -80,7 +80,7 @@ class RequestValidator:
         except ValidationError as error:
             raise InvalidRequest(
                 f"{error.error_count()} field(s) of the request do not fit model {entry.key}",
-                [_field_problem(details, entry) for details in error.errors(include_url=False)],
+                [_field_problem(details, entry) for details in error.errors(include_url=False)[:MOST_PROBLEMS]],
             ) from None
         plain = checked.model_dump(mode="json")
         return _task_request(plain, entry, randomness), _digest(plain)

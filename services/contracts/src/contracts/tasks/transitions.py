@@ -37,6 +37,8 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
 )
 
 STORE_WITHIN = timedelta(minutes=5)
+ENCODE_WITHIN = timedelta(minutes=30)
+"""From the last step to the result in staging. The catalog's time limit is for what uses a device."""
 PICK_UP_WITHIN = timedelta(minutes=5)
 
 
@@ -204,6 +206,8 @@ def _advance(task: Task, move: Advance, now: datetime) -> Task:
     started_at, deadline = task.started_at, task.deadline
     if task.phase is Phase.ASSIGNED:
         started_at, deadline = now, now + timedelta(seconds=task.time_limit_seconds)
+    if move.phase is Phase.ENCODING:
+        deadline = now + ENCODE_WITHIN
     return _enter(task, move.phase, now, progress=move.progress, started_at=started_at, deadline=deadline)
 
 

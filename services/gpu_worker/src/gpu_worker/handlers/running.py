@@ -45,10 +45,6 @@ log = structlog.get_logger(__name__)
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
-UPLOAD_FOR_SECONDS = 600.0
-"""How long storing the result is tried before the generation is given up."""
-
-
 @dataclass(frozen=True)
 class Running:
     app: App
@@ -64,6 +60,8 @@ class Running:
     """Tells the heartbeat that there is something new to say."""
     scratch: Path
     stop_within: timedelta
+    keep_trying: timedelta
+    """How long a milestone is tried to be saved, or a result to be stored, before the attempt is given up."""
     backoff: Backoff
     pace: Pace
 
@@ -98,7 +96,7 @@ class Running:
     async def hand_back(self, attempt: Attempt) -> None:
         """Gives the task back to the queue without blame, because this worker must go."""
         try:
-            await self._save(attempt, lambda _found: TakeBack(attempt.assignment.attempt))
+            await self._save(attempt, lambda _found: TakeBack(attempt.assignment.attempt), keep_trying=False)
         except (*OVER, RetryableError) as error:
             log.info("nothing to hand back", task_id=attempt.assignment.task_id, reason=error.detail)
 
@@ -108,14 +106,15 @@ class Running:
             attempt.killing = asyncio.ensure_future(self.engine.replace())
 
     async def _run(self, attempt: Attempt, task: Task, folder: Path) -> None:
+        # Said before anything else is done: from now on heartbeats keep the lease, however long inputs take.
+        warm = task.model in self.engine.warm_models
+        await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
         try:
             inputs = await self._fetch_inputs(task, folder)
         except PermanentError as error:
             problem = error.problem()
             await self._save(attempt, lambda _found: Fail(task.attempt, problem))
             return
-        warm = task.model in self.engine.warm_models
-        await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
         job = RunJob(
             task_id=task.id,
             attempt=task.attempt,
@@ -182,8 +181,9 @@ class Running:
                 await self._tell_progress(attempt, now)
             case Generated(seconds=seconds):
                 attempt.generate_seconds, attempt.generated_at = seconds, now
-                attempt.phase = Phase.ENCODING
                 self._leave_device(attempt)
+                # Not announced, for it is over in a moment; but the time limit of generating must not end it.
+                await self._advance(attempt, Phase.ENCODING)
 
     def _leave_device(self, attempt: Attempt) -> None:
         """The slot is free, which is worth a heartbeat: something may be waiting for it."""
@@ -207,13 +207,18 @@ class Running:
             await self._tell(task_progressed(progressed, self.app, now))
         if self.pace.save_now(attempt, now):
             attempt.saved_at = now
-            await self._advance(attempt, attempt.phase)
+            try:
+                await self._advance(attempt, attempt.phase, keep_trying=False)
+            except RetryableError as error:
+                log.warning("progress was not saved", task_id=task_id, attempt=number, reason=error.detail)
 
     async def _hand_in(self, attempt: Attempt, task: Task, encoded: Encoded) -> None:
         """Puts the file into staging and leaves the rest to storage."""
         entry = self.catalog[task.model]
         key = staging_key(task.id, task.attempt, entry.output.format.value)
-        async for again in stamina.retry_context(RetryableError, attempts=None, timeout=UPLOAD_FOR_SECONDS):
+        async for again in stamina.retry_context(
+            RetryableError, attempts=None, timeout=self.keep_trying.total_seconds()
+        ):
             with again:
                 await self.objects.put(key, Path(encoded.path))
         now = self.clock.now()
@@ -239,16 +244,22 @@ class Running:
 
         await self._save(attempt, decide)
 
-    async def _advance(self, attempt: Attempt, phase: Phase) -> None:
+    async def _advance(self, attempt: Attempt, phase: Phase, *, keep_trying: bool = True) -> None:
         attempt.phase = phase
         move = Advance(attempt.assignment.attempt, phase, attempt.progress)
-        task = await self._save(attempt, lambda _found: move)
+        task = await self._save(attempt, lambda _found: move, keep_trying=keep_trying)
         if task.cancel_requested:
             self.stop(attempt)
 
-    async def _save(self, attempt: Attempt, decide: Callable[[Task], Move]) -> Task:
-        task = await self.tasks.change(attempt.assignment.task_id, decide)
-        if task.phase is not attempt.announced:
+    async def _save(self, attempt: Attempt, decide: Callable[[Task], Move], *, keep_trying: bool = True) -> Task:
+        """A milestone is worth trying for long: what it stands for has cost a GPU up to hours."""
+        tries = None if keep_trying else 1
+        async for again in stamina.retry_context(
+            RetryableError, attempts=tries, timeout=self.keep_trying.total_seconds()
+        ):
+            with again:
+                task = await self.tasks.change(attempt.assignment.task_id, decide)
+        if task.phase not in (attempt.announced, Phase.ENCODING):
             attempt.announced = task.phase
             log.info("the run goes on", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
             await self._tell(task_changed(task, self.app))

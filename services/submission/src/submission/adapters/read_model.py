@@ -60,10 +60,18 @@ class SqlReadModel:
             next=Cursor(wanted.sort, _sort_value(last, wanted.sort), last.id) if last else None,
         )
 
-    async def quiet_since(self, then: datetime, limit: int) -> Sequence[str]:
-        quiet = select(col(TaskRow.id)).where(col(TaskRow.phase).in_(ALIVE), col(TaskRow.updated_at) < then)
+    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
+        quiet = select(col(TaskRow.id)).where(
+            col(TaskRow.phase).in_(ALIVE), col(TaskRow.updated_at) < then, col(TaskRow.id) > after
+        )
         async with self._database.transaction() as tx:
-            return list((await tx.execute(quiet.order_by(col(TaskRow.updated_at)).limit(limit))).scalars())
+            return [row.id for row in (await tx.execute(quiet.order_by(col(TaskRow.id)).limit(limit))).all()]
+
+    async def correct(self, task: Task) -> None:
+        row = _row(task)
+        async with self._database.transaction() as tx:
+            changed = {name: row[name] for name in CHANGING}
+            await tx.execute(update(TaskRow).where(col(TaskRow.id) == task.id).values(changed))
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority))
