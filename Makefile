@@ -10,11 +10,6 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 export UV := $(or $(shell command -v uv),$(OWN_UV))
 PYTHON := .venv/bin/python
 export MOVIE_TASKS_COMPONENTS := dapr-components/local
-# A developer's own settings, if there are any; .env.example lists them.
-ifneq (,$(wildcard .env))
-include .env
-export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' .env)
-endif
 # Evaluated where it is used: finding the Dapr runtime may mean building it.
 WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
 
@@ -24,11 +19,11 @@ help: ## List the targets
 
 .PHONY: demo
 demo: setup ## Make an image, a video and a sound, and show how
-	$(WITH_DAPR) $(PYTHON) -m embedded demo
+	@$(WITH_DAPR) $(PYTHON) -m embedded demo
 
 .PHONY: run
 run: setup ## Keep the platform running on this machine
-	$(WITH_DAPR) $(PYTHON) -m embedded run
+	@$(WITH_DAPR) $(PYTHON) -m embedded run
 
 .PHONY: setup
 setup: .venv/.synced dapr ## Install everything: Python packages from the lock, and the Dapr runtime

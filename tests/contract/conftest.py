@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
+from embedded.settings import EmbeddedSettings
 from submission.app import create
 from submission.settings import SubmissionSettings
 
@@ -48,3 +50,8 @@ async def api(world: World, serve: Serve, database_url: Callable[[str], str]) ->
     key, stranger = await world.add_project("p1", "k1"), await world.add_project("p2", "k2")
     async with serve([create(settings, world.outside)]) as running:
         yield Api(running, world, key, stranger)
+
+
+def embedded_in(folder: Path) -> EmbeddedSettings:
+    """Settings to compose all services with; nothing of Dapr is started."""
+    return EmbeddedSettings(data=folder, components=folder, dapr_bin=folder)

@@ -15,6 +15,7 @@ from embedded.app import services
 from embedded.credentials import Credentials
 
 from tests.conftest import Serve, World
+from tests.contract.conftest import embedded_in
 from tests.contract.golden import FOLDER, matches
 
 MESSAGES = {message.event.type: message for message in an_event_of_each()}
@@ -48,7 +49,7 @@ def test_asyncapi_names_every_topic_and_event() -> None:
 
 async def test_openapi_is_as_it_was(world: World, serve: Serve, tmp_path) -> None:  # type: ignore[no-untyped-def]
     world.catalog = read_catalog()
-    all_services = services(tmp_path, Credentials(), "memory:///", world.outside)
+    all_services = services(embedded_in(tmp_path), Credentials(), "memory:///", world.outside)
     async with serve([service for service in all_services if service.routers]) as running:
         described = running.app.openapi()
     assert described["openapi"].startswith("3.1")

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.conftest import ADMIN_KEY, TOKEN, World
+from tests.contract.conftest import embedded_in
 from tests.contract.golden import FOLDER
 
 
@@ -31,7 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder: Path = tmp_path_factory.mktemp("services")
     world, credentials = World(), Credentials(admin_key=ADMIN_KEY)
     key = asyncio.run(world.add_project("p1", "k1"))
-    public = [one for one in services(folder, credentials, "memory:///", world.outside) if one.routers]
+    public = [one for one in services(embedded_in(folder), credentials, "memory:///", world.outside) if one.routers]
     app = build_app(public, Surroundings(publisher=world.bus, clock=world.clock, app_api_token=TOKEN))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     running = threading.Thread(target=server.run)

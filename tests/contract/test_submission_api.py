@@ -45,6 +45,13 @@ class TestSubmit:
         [message] = api.world.bus.messages
         assert message.event.traceparent == kept
 
+    async def test_the_wrong_method_is_told_the_right_ones(self, api: Api) -> None:
+        answer = await api.call("POST", f"/tasks/{UNKNOWN}/cancel")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE")
+        assert "use DELETE" in answer.json()["detail"]
+        several = await api.admin("PUT", "/projects/p1/keys")
+        assert (several.status_code, several.headers["allow"]) == (405, "GET, POST")
+
     async def test_announces_once(self, api: Api) -> None:
         await api.submit(idempotency_key="a")
         await api.submit(idempotency_key="a")

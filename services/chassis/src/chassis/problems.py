@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details. The only place that knows HTTP status codes for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +11,7 @@ from contracts.errors import MOST_PROBLEMS, FieldProblem, MovieTasksError, Probl
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 log = structlog.get_logger(__name__)
 
@@ -53,11 +54,11 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _DESCRIPTIONS[status], "content": _CONTENT} for status in statuses}
 
 
-def install_problems(app: FastAPI) -> None:
-    """Makes every error of the app a problem, the framework's own included."""
+def install_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Makes every error of the app a problem, the framework's own included. `routes` are those people call."""
     app.add_exception_handler(MovieTasksError, _on_movie_tasks_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, partial(_on_http_exception, routes))
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -95,26 +96,21 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     return problem_response(_at(request, problem), 422)
 
 
-def _on_http_exception(request: Request, error: Exception) -> Response:
+def _on_http_exception(routes: Sequence[BaseRoute], request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    problem = Problem(
-        type="about:blank", title=str(error.detail), detail=str(error.detail), code="http-error", retryable=False
-    )
-    headers = dict(error.headers or {})
+    detail, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+        headers["Allow"] = ", ".join(_methods_of(routes, request))
+        detail = f"{request.method} is not offered here; use {headers['Allow']}"
+    problem = Problem(type="about:blank", title=str(error.detail), detail=detail, code="http-error", retryable=False)
     return problem_response(_at(request, problem), error.status_code, headers)
 
 
-def _allowed_methods(request: Request) -> set[str]:
-    """Of every route with this path; Starlette names those of the first."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return methods
+def _methods_of(routes: Sequence[BaseRoute], request: Request) -> list[str]:
+    """What every route with this path takes; Starlette names the methods of the first alone."""
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

@@ -81,7 +81,7 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
             yield
 
     app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    install_problems(app)
+    install_problems(app, [route for service in services for router in service.routers for route in router.routes])
     # Routes are tried in order, and most requests are deliveries.
     topics = _add_deliveries(app, services, around)
     _add_jobs(app, services)

@@ -3,7 +3,7 @@
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +19,8 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """Seconds as a number, or any ISO 8601 duration."""
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
@@ -45,7 +47,7 @@ class ProcessSettings(BaseSettings):
     port: int = 8000
     replica: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     """Tells the replicas of a service apart."""
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     catalog: Path | None = None
     """A catalog file to use instead of the shipped one."""
     models: CommaSeparated = ("*",)

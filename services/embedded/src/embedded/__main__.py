@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
+from dotenv import load_dotenv
 from pydantic import ValidationError
 
 from embedded.settings import EmbeddedSettings
@@ -13,6 +15,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     parser.add_argument("command", choices=["demo", "run", "serve"])
     command = parser.parse_args().command
+    if command != "serve":
+        load_dotenv(Path(".env"))
     try:
         settings = EmbeddedSettings()
         if command == "demo":
@@ -20,7 +24,9 @@ def main() -> None:
         else:
             _run(settings, for_a_person=command == "run")
     except ValidationError as error:
-        sys.exit(f"A setting is missing or wrong; `make {command}` knows them all.\n{error}")
+        sys.exit(f"A setting is wrong; .env.example says what each may be. All begin with MOVIE_TASKS_.\n{error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
 
 
 def _run(settings: EmbeddedSettings, *, for_a_person: bool) -> None:

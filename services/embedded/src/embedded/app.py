@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gpu_worker.app
@@ -49,17 +48,18 @@ def create(
         cors_origins=process.cors_origins,
         connected=sidecar.connected,
     )
-    return build_app(services(data, credentials, media_url, outside, make_worker), around)
+    return build_app(services(settings, credentials, media_url, outside, make_worker), around)
 
 
 def services(
-    data: Path,
+    settings: EmbeddedSettings,
     credentials: Credentials,
     media_url: str,
     outside: Outside,
     make_worker: MakeWorker = gpu_worker.app.create,
 ) -> list[Service]:
     """Every service, each with a database of its own."""
+    data = settings.data
 
     def database(name: str) -> str:
         return f"sqlite:///{data.resolve()}/{name}.db"
@@ -96,7 +96,7 @@ def services(
                 **common,
                 notification_database=database("notification"),
                 webhook_encryption_keys=credentials.webhook_encryption_key,
-                webhook_private_hosts="127.0.0.0/8,::1/128",
+                webhook_private_hosts=settings.webhook_private_hosts,
             ),
             outside,
         ),

@@ -106,7 +106,13 @@ async def _platform(settings: EmbeddedSettings) -> AsyncIterator[Address]:
 def _start(log: Path) -> "subprocess.Popen[bytes]":
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen([sys.executable, "-m", "embedded", "serve"], stdout=output, stderr=output)
+        return subprocess.Popen(
+            [sys.executable, "-m", "embedded", "serve"],
+            stdout=output,
+            stderr=output,
+            # Ctrl-C is for the demo, which then stops the platform.
+            start_new_session=True,
+        )
 
 
 async def _address(data: Path) -> Address | None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chassis.settings import CommaSeparated
+from chassis.settings import CommaSeparated, LogLevel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +20,8 @@ class EmbeddedSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 0
     """0 takes a free one."""
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     models: CommaSeparated = ("tiny-*",)
     """What is offered: on a laptop, what any CPU can run."""
+    webhook_private_hosts: CommaSeparated = ("127.0.0.0/8", "::1/128")
+    """Private networks that webhooks may go to: this machine, unless more are named."""

@@ -5,10 +5,15 @@ Nothing here may touch a device: CUDA must be initialised in the child, after th
 
 import importlib
 import os
+import signal
 
 # Read when the libraries are imported: their bars and their advice have no place in a service's log.
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+# A terminal's Ctrl-C reaches the whole process group. The supervisor alone decides when an engine ends, and
+# children take this over from the fork server.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 import torch
 from contracts.catalog import read_catalog
