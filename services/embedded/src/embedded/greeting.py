@@ -21,12 +21,14 @@ async def greet(address: Address, credentials: Credentials, data: Path) -> None:
             return
     console.print(
         f"\n[bold]Movie Tasks runs.[/bold] To use it from another terminal:\n\n"
-        f"  export API={address.api} KEY={key}\n\n"
+        f"  export API={address.api} KEY={key}\n"
+        f"  export DAPR={address.dapr} DAPR_TOKEN={credentials.dapr_api_token}\n\n"
         f"  key     of project {PROJECT}, kept in {data / FILE}\n"
         f"  API     {address.api}/docs\n"
         f"  events  {address.api}/asyncapi.json\n"
         f"  logs    here, and Dapr's in {data / 'logs'}\n"
-        f"  stop    Ctrl-C\n",
+        f"  stop    Ctrl-C\n\n"
+        "Tasks are taken at once; the engines need some seconds more to be ready.\n",
         soft_wrap=True,
         highlight=False,
     )

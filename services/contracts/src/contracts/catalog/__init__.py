@@ -47,10 +47,10 @@ def read_catalog(path: Path | None = None, only: Sequence[str] = ("*",)) -> Cata
 
     `only` holds shell patterns over model keys. Raises `CatalogError`.
     """
-    text = (path or files(__package__) / "catalog.yaml").read_text(encoding="utf-8")
     try:
+        text = (path or files(__package__) / "catalog.yaml").read_text(encoding="utf-8")
         catalog = Catalog.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise CatalogError(f"{path or 'the shipped catalog'}: {error}") from error
     offered = tuple(entry for entry in catalog.models if any(fnmatchcase(entry.key, pattern) for pattern in only))
     if not offered:

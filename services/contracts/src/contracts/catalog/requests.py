@@ -90,7 +90,7 @@ class RequestValidator:
         if entry is None:
             known: list[JsonValue] = [entry.key for entry in self._catalog.models]
             raise InvalidRequest(
-                "the catalog has no such model",
+                "no such model is offered here",
                 [FieldProblem(field="model", detail="unknown model", allowed=known, given=_shown(key))],
             )
         return entry
