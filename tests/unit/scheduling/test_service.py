@@ -7,7 +7,7 @@ import pytest
 from contracts.events import Assignment, parse, task_changed, worker_heartbeat
 from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
-from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Resubmit, Task
+from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Resubmit, TakeBack, Task
 from contracts.testing.examples import NOON, a_problem, a_task, a_worker, produced_media
 from contracts.workers import Run, WorkerState
 from scheduling.app import create
@@ -176,6 +176,26 @@ async def test_what_nobody_starts_in_time_expires(scheduling: Scheduling) -> Non
     await scheduling.pass_time(seconds=61)
     assert (await scheduling.now(task)).phase is Phase.EXPIRED
     assert "task.expired.v1" in scheduling.announced()
+
+
+async def test_what_was_handed_back_while_nobody_listened_is_given_out_at_once(
+    world: World, serve: Serve, database_url: Callable[[str], str]
+) -> None:
+    settings = SchedulingSettings(
+        scheduling_database=database_url("scheduling"), media_url="memory:///", replica="test", lease=LEASE
+    )
+    async with serve([create(settings, world.outside)]) as running:
+        before = Scheduling(running, world)
+        await before.heartbeat()
+        task = await before.accept()
+        await before.generate(task)
+    await before.tasks.change(task.id, lambda found: TakeBack(1))
+    world.clock.advance(seconds=5)
+    async with serve([create(settings, world.outside)]) as running:
+        after = Scheduling(running, world)
+        await after.pass_time(seconds=1)
+        await after.heartbeat()
+        assert [(one.task_id, one.attempt) for one in after.assignments] == [(task.id, 1), (task.id, 2)]
 
 
 async def test_an_end_heard_late_does_not_forget_a_task_that_was_sent_round_again(scheduling: Scheduling) -> None:

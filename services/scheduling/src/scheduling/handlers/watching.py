@@ -1,8 +1,9 @@
 """The watchdog: looks at every task of which nothing was heard in time, and moves it on."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -30,13 +31,25 @@ class Watchdog:
     lease: timedelta
     backoff: Backoff
     randomness: random.Random
+    _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def look(self, now: datetime) -> datetime | None:
         """Moves on everything that is due; says when the next task is."""
+        if not self._caught_up.is_set():
+            await self._catch_up(now)
+            self._caught_up.set()
         for entry in await self.queue.due(now):
             await self._look_at(entry, now)
             self.match_soon(entry.medium)
         return await self.queue.next_due()
+
+    async def _catch_up(self, now: datetime) -> None:
+        """What workers had when we went may have been handed back or ended, and nobody was there to hear it."""
+        for medium in Medium:
+            for entry in await self.queue.held(medium):
+                task = await self.tasks.get(entry.task_id)
+                if task is not None and (task.attempt, task.phase) != (entry.attempt, entry.phase):
+                    await self.queue.look_again(entry.task_id, now)
 
     async def _look_at(self, entry: Entry, now: datetime) -> None:
         before = await self.tasks.get(entry.task_id)
