@@ -291,4 +291,4 @@ def _print_table(wanted: list[Wanted]) -> None:
     told = sum(one.told_by_webhook for one in wanted)
     console.print("\nWhat was made, and the seconds it spent in each phase:\n")
     console.print(table)
-    console.print(f"\n{told} of {len(wanted)} ends were told by signed webhook. The files lie in {OUTPUT}/.")
+    console.print(f"\n{told} of {len(wanted)} ends were announced by signed webhook. The files lie in {OUTPUT}/.")
