@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import stamina
+from contracts.catalog import read_catalog
 from contracts.errors import DependencyUnavailable
 from contracts.events import (
     Assignment,
@@ -30,6 +31,7 @@ from gpu_worker.app import create_around
 from gpu_worker.protocol import Generating, JobReport, RunJob, Stepped, Stopped
 from gpu_worker.settings import WorkerSettings
 from gpu_worker.testing import PNG, Script, ScriptedEngine, failing, instantly, until_killed
+from structlog.testing import capture_logs
 
 from tests.conftest import Running, Serve, World, until
 
@@ -411,3 +413,12 @@ async def step_by_step(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[Jo
     async for report in instantly(engine, job.model_copy(update={"params": {"steps": 0}})):
         if not isinstance(report, Generating):
             yield report
+
+
+async def test_it_says_once_which_offered_models_its_device_cannot_run(start: Start, world: World) -> None:
+    world.catalog = read_catalog(only=["tiny-image", "sdxl"])
+    with capture_logs() as said:
+        async with start() as worker:
+            await until(lambda: len(worker.heartbeats) > 2)
+    told = [line["model"] for line in said if line["event"].startswith("this worker's device cannot run")]
+    assert told == ["sdxl"]

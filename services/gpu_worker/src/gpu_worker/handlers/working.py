@@ -44,6 +44,7 @@ class Worker:
     hearing: Hearing = field(default_factory=Hearing)
     _in_hand: dict[tuple[str, int], InHand] = field(default_factory=dict)
     _was_ready: bool = False
+    _said_what_cannot_run: bool = False
 
     def __post_init__(self) -> None:
         self._started_at = self.clock.now()
@@ -76,8 +77,10 @@ class Worker:
         """Runs for as long as the service does: a heartbeat every few seconds, and at every change."""
         while True:
             self._give_up_if_cut_off()
+            status = self.status()
+            self._say_what_cannot_run(status)
             try:
-                await self.publisher.publish(worker_heartbeat(self.status(), self.app))
+                await self.publisher.publish(worker_heartbeat(status, self.app))
             except RetryableError as error:
                 log.warning("a heartbeat was lost", reason=error.detail)
             try:
@@ -115,6 +118,20 @@ class Worker:
             started_at=self._started_at,
             sent_at=self.clock.now(),
         )
+
+    def _say_what_cannot_run(self, status: WorkerStatus) -> None:
+        """Once: tasks for such a model wait until a worker comes that can run it."""
+        if self._said_what_cannot_run or not self.engine.ready:
+            return
+        self._said_what_cannot_run = True
+        for entry in self.catalog.models:
+            if entry.medium is self.medium and entry.key not in status.models:
+                log.warning(
+                    "this worker's device cannot run a model that is offered",
+                    model=entry.key,
+                    needs_vram_mb=entry.needs.vram_mb,
+                    device=status.device.name,
+                )
 
     def _put_down(self, key: tuple[str, int], work: "asyncio.Task[None]") -> None:
         del self._in_hand[key]
