@@ -348,7 +348,11 @@ async def test_a_state_store_that_is_away_for_a_moment_costs_no_run(start: Start
         assert (found.attempt, found.failures) == (1, 0)
 
 
-async def test_what_is_generated_is_no_longer_under_the_time_limit(start: Start, world: World) -> None:
+async def test_what_is_generated_is_no_longer_under_the_time_limit(
+    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpu_worker.handlers.running.ENCODING_SAID_AFTER_SECONDS", 0.0)
+
     class Slow(type(world.objects)):  # type: ignore[misc]
         async def put(self, key: str, content: bytes | Path) -> None:
             await asyncio.Event().wait()

@@ -1,5 +1,6 @@
 """What a worker decides and says of itself, as plain functions over plain values."""
 
+import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ class Attempt:
     saved_at: datetime | None = None
     stopping: bool = False
     killing: Awaitable[None] | None = None
+    saying: asyncio.Task[None] | None = None
 
     @property
     def key(self) -> tuple[str, int]:

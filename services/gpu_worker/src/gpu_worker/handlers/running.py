@@ -8,7 +8,7 @@ import asyncio
 import random
 import shutil
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,8 @@ from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobRepor
 
 log = structlog.get_logger(__name__)
 
+ENCODING_SAID_AFTER_SECONDS = 3.0
+"""Well within the grace that the watchdog gives over the time limit."""
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
@@ -83,6 +85,8 @@ class Running:
             log.warning("the attempt is given up", task_id=task_id, attempt=number, reason=error.detail)
         finally:
             self._leave_device(attempt)
+            if attempt.saying is not None:
+                attempt.saying.cancel()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def stop(self, attempt: Attempt) -> None:
@@ -181,9 +185,15 @@ class Running:
                 await self._tell_progress(attempt, now)
             case Generated(seconds=seconds):
                 attempt.generate_seconds, attempt.generated_at = seconds, now
+                attempt.phase = Phase.ENCODING
                 self._leave_device(attempt)
-                # Not announced, for it is over in a moment; but the time limit of generating must not end it.
-                await self._advance(attempt, Phase.ENCODING)
+                attempt.saying = asyncio.create_task(self._say_that_it_encodes(attempt))
+
+    async def _say_that_it_encodes(self, attempt: Attempt) -> None:
+        """Most encoding is over before this. What is not must not be ended by the time limit of generating."""
+        await asyncio.sleep(ENCODING_SAID_AFTER_SECONDS)
+        with suppress(*OVER, RetryableError):
+            await self._advance(attempt, Phase.ENCODING)
 
     def _leave_device(self, attempt: Attempt) -> None:
         """The slot is free, which is worth a heartbeat: something may be waiting for it."""
