@@ -72,7 +72,7 @@ test-unit: .venv/.synced ## Unit and contract tests, over fakes
 
 .PHONY: test-integration
 test-integration: setup ## On real daprd, real pipelines and real files
-	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q
+	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q --timeout=400
 
 .PHONY: bench
 bench: setup ## Measure what the platform costs, as a table

@@ -66,7 +66,7 @@ class Platform:
         environment = {**os.environ, **self.settings, "MOVIE_TASKS_DATA": str(self.data)}
         with (self.data / "logs" / "platform.log").open("ab") as log:
             self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             address = read_address(self.data)
             if address is not None and _workers_are_ready(address):
@@ -143,7 +143,7 @@ class ProjectClient:
         task: dict[str, Any] = answer.json()
         return task
 
-    async def wait(self, task_id: str, *until: str, within: float = 60) -> dict[str, Any]:
+    async def wait(self, task_id: str, *until: str, within: float = 180) -> dict[str, Any]:
         """The task once its status or its phase is one of `until`, or once it has ended."""
         async with asyncio.timeout(within):
             while True:
@@ -215,7 +215,7 @@ class Receiver:
         self.arrived.set()
         return Response(status_code=self.answers.pop(0) if self.answers else 204)
 
-    async def wait_for(self, count: int, within: float = 20) -> None:
+    async def wait_for(self, count: int, within: float = 60) -> None:
         async with asyncio.timeout(within):
             while len(self.received) < count:
                 self.arrived.clear()

@@ -23,7 +23,7 @@ def an_event(project_id: str, event_id: str, **changes: Any) -> dict[str, Any]:
 
 
 async def wait_for_letter(project: ProjectClient, sign: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             for letter in await project.dead_letters():
                 if sign in letter["event"]:

@@ -114,7 +114,7 @@ async def test_a_killed_child_fails_its_job_and_is_replaced(engine: EngineProces
             os.kill(engine.process_id, signal.SIGKILL)
     assert isinstance(report, Failed)
     assert (report.problem.code, report.problem.retryable) == ("engine-crashed", True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert isinstance((await run(engine, a_job(tmp_path, "tiny-image", "b", steps=1)))[-1], Encoded)
 
 

@@ -81,7 +81,7 @@ async def test_by_web_socket(platform: Platform) -> None:
         task = await project.make(params={"steps": 1})
         told = []
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             websockets.connect(
                 f"{address}?task_id={task['id']}&last_event_id=0", additional_headers={"X-API-Key": project.key}
             ) as socket,
@@ -103,7 +103,7 @@ async def test_a_web_socket_is_for_ones_own_tasks(
         query = f"?task_id={task}" if task else ""
         address = platform.address.api.replace("http", "ws", 1) + f"/api/v1/live/ws{query}"
         headers = {"X-API-Key": key or project.key}
-        async with asyncio.timeout(10), websockets.connect(address, additional_headers=headers) as socket:
+        async with asyncio.timeout(30), websockets.connect(address, additional_headers=headers) as socket:
             with pytest.raises(websockets.ConnectionClosedError):
                 await socket.recv()
             assert socket.close_code == code

@@ -32,7 +32,7 @@ from embedded.receiver import receiver
 from embedded.settings import EmbeddedSettings
 
 OUTPUT = Path("demo-output")
-UP_WITHIN_SECONDS = 120
+UP_WITHIN_SECONDS = 300
 DONE_WITHIN_SECONDS = 300
 ENDED = ("done", "failed", "cancelled", "expired")
 
