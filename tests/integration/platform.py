@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ import uvicorn
 from embedded.address import Address, read_address
 from embedded.credentials import Credentials, load_or_create
 from embedded.processes import free_ports
+from embedded.receiver import GuestServer
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -232,26 +233,16 @@ async def receiver(client: ProjectClient, events: list[str] | None = None) -> As
     [port] = free_ports(1)
     found = Receiver(f"http://127.0.0.1:{port}/webhook")
     app = Starlette(routes=[Route("/webhook", found.receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    with _without_signal_handlers(server):
-        serving = asyncio.create_task(server.serve())
-        made = await client.http.post(
-            "/api/v1/webhooks", json={"url": found.url} | ({"events": events} if events else {})
-        )
-        assert made.status_code == 201, made.text
-        found.secret = made.json()["secret"]
-        try:
-            yield found
-        finally:
-            server.should_exit = True
-            await serving
-
-
-@contextlib.contextmanager
-def _without_signal_handlers(server: uvicorn.Server) -> Iterator[None]:
-    """The test runner keeps Ctrl-C to itself."""
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
-    yield
+    server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    made = await client.http.post("/api/v1/webhooks", json={"url": found.url} | ({"events": events} if events else {}))
+    assert made.status_code == 201, made.text
+    found.secret = made.json()["secret"]
+    try:
+        yield found
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def send_signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 from chassis.settings import SidecarSettings
 from chassis.sidecar import Sidecar
 from embedded.processes import DaprPorts, daprd, scheduler
+from embedded.receiver import GuestServer
 from starlette.types import ASGIApp
 
 APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"
@@ -25,8 +26,7 @@ async def sidecar_for(app: ASGIApp, components: Path, dapr_bin: Path, data: Path
         "DAPR_API_TOKEN": DAPR_TOKEN,
         "MOVIE_TASKS_STATE_DSN": f"{data}/state.db?_pragma=synchronous(1)",
     }
-    server = uvicorn.Server(uvicorn.Config(app, port=ports.app, log_level="warning", lifespan="off"))
-    server.capture_signals = _nothing  # type: ignore[method-assign, assignment]
+    server = GuestServer(uvicorn.Config(app, port=ports.app, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     with (
         scheduler(dapr_bin / "scheduler", data / "scheduler", ports, data / "scheduler.log"),
@@ -48,11 +48,3 @@ async def _until_healthy(sidecar: Sidecar) -> None:
     async with httpx.AsyncClient() as http, asyncio.timeout(30):
         while not (await http.get(f"{sidecar.http_address}/v1.0/healthz", headers=sidecar.headers)).is_success:
             await asyncio.sleep(0.05)
-
-
-class _nothing:  # noqa: N801 - stands in for a method
-    """The test runner keeps Ctrl-C to itself."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_error: object) -> None: ...

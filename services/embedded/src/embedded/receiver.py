@@ -1,8 +1,8 @@
 """A webhook receiver as a user would write one: it believes nothing that is not signed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -14,6 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from embedded.processes import free_ports
+
+
+class GuestServer(uvicorn.Server):
+    """A server inside somebody else's program, which keeps its signals to itself."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
 
 
 @asynccontextmanager
@@ -31,8 +39,7 @@ async def receiver(http: httpx.AsyncClient, tell: Callable[[Mapping[str, Any]], 
         return Response(status_code=204)
 
     app = Starlette(routes=[Route("/webhook", receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     made = await http.post("/api/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/webhook"})
     made.raise_for_status()

@@ -7,7 +7,7 @@ the record's is dropped wherever it is. What cannot be saved is left to the leas
 import asyncio
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -226,9 +226,7 @@ class Running:
         """Puts the file into staging and leaves the rest to storage."""
         entry = self.catalog[task.model]
         key = staging_key(task.id, task.attempt, entry.output.format.value)
-        async for again in stamina.retry_context(
-            RetryableError, attempts=None, timeout=self.keep_trying.total_seconds()
-        ):
+        async for again in self._tries():
             with again:
                 await self.objects.put(key, Path(encoded.path))
         now = self.clock.now()
@@ -263,10 +261,7 @@ class Running:
 
     async def _save(self, attempt: Attempt, decide: Callable[[Task], Move], *, keep_trying: bool = True) -> Task:
         """A milestone is worth trying for long: what it stands for has cost a GPU up to hours."""
-        tries = None if keep_trying else 1
-        async for again in stamina.retry_context(
-            RetryableError, attempts=tries, timeout=self.keep_trying.total_seconds()
-        ):
+        async for again in self._tries(None if keep_trying else 1):
             with again:
                 task = await self.tasks.change(attempt.assignment.task_id, decide)
         if task.phase not in (attempt.announced, Phase.ENCODING):
@@ -274,6 +269,10 @@ class Running:
             log.info("the run goes on", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
             await self._tell(task_changed(task, self.app))
         return task
+
+    def _tries(self, most: int | None = None) -> AsyncIterator[stamina.Attempt]:
+        """Try after try while something does not answer, for as long as that is worth it."""
+        return aiter(stamina.retry_context(RetryableError, attempts=most, timeout=self.keep_trying.total_seconds()))
 
     async def _tell(self, message: Message) -> None:
         """Says it if it can be said. The record holds the truth, and the watchdog says it again."""
