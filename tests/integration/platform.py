@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import psutil
 import uvicorn
+from chassis.server import GuestServer
 from embedded.address import Address, read_address
 from embedded.credentials import Credentials, load_or_create
 from embedded.processes import free_ports
-from embedded.receiver import GuestServer
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from chassis.server import GuestServer
 from chassis.settings import SidecarSettings
 from chassis.sidecar import Sidecar
 from embedded.processes import DaprPorts, daprd, scheduler
-from embedded.receiver import GuestServer
 from starlette.types import ASGIApp
 
 APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"

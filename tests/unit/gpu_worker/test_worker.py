@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import stamina
+from chassis.service import Service
 from contracts.catalog import read_catalog
 from contracts.errors import DependencyUnavailable
 from contracts.events import (
@@ -39,8 +40,8 @@ WORKER = "gpu-worker-image-test"
 
 
 class WorkerUnderTest:
-    def __init__(self, running: Running, world: World, engine: ScriptedEngine) -> None:
-        self.running, self.world, self.engine = running, world, engine
+    def __init__(self, running: Running, world: World, engine: ScriptedEngine, service: Service) -> None:
+        self.running, self.world, self.engine, self.service = running, world, engine, service
         self.tasks = TaskRecords(world.state, world.clock)
 
     async def assign(self, worker_id: str = WORKER, lease: float = 30, **changes: object) -> Task:
@@ -113,7 +114,7 @@ def start(world: World, serve: Serve, tmp_path: Path) -> Start:
         )
         service = create_around(engine, nullcontext, settings, world.outside)
         async with serve([service]) as running:
-            yield WorkerUnderTest(running, world, engine)
+            yield WorkerUnderTest(running, world, engine, service)
 
     return starting
 
@@ -296,6 +297,29 @@ async def test_cut_off_from_the_bus_it_stops_itself(start: Start) -> None:
         assert (task.id, 1) in worker.engine.stopped
         assert worker.heartbeats[-1].state is WorkerState.STARTING
         assert (await worker.now(task)).phase is Phase.GENERATING, "the lease decides what becomes of it"
+
+
+async def test_told_to_stop_it_finishes_what_it_has_and_takes_nothing_more(start: Start) -> None:
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        draining = asyncio.create_task(worker.service.drain())
+        await until(lambda: worker.heartbeats[-1].state is WorkerState.DRAINING)
+        late = await worker.assign(id=a_task(project_id="p2").id, project_id="p2")
+        finish.set()
+        await draining
+        assert (await worker.now(task)).phase is Phase.STORING
+        assert (await worker.now(late)).phase is Phase.ASSIGNED
+
+
+async def test_what_is_not_finished_within_the_grace_time_is_handed_back(start: Start) -> None:
+    async with start(step_by_step, worker_grace=timedelta(seconds=0.02)) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        await worker.service.drain()
+        assert (await worker.now(task)).phase is Phase.GENERATING
+    found = await worker.now(task)
+    assert (found.phase, found.failures) == (Phase.QUEUED, 0)
 
 
 async def test_told_to_go_it_hands_back_what_it_has(start: Start) -> None:

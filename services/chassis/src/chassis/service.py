@@ -4,7 +4,7 @@ The embedded way to run is nothing but several services in one application: HTTP
 and every delivery handed to each service in the order they are listed.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +36,10 @@ JobHandler = Callable[[], Awaitable[None]]
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
+async def _nothing_to_finish() -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Service:
     """Everything a service brings into a process."""
@@ -47,6 +51,8 @@ class Service:
     """By the name's beginning; what follows it names a replica."""
     running: Lifespan = nullcontext
     """Entered once the sidecar answers, left on shutdown."""
+    drain: Callable[[], Coroutine[Any, Any, None]] = _nothing_to_finish
+    """Told to stop: finishes what is in hand, while the process still serves and hears the bus."""
     large_bodies: Mapping[str, int] = field(default_factory=dict)
     """Path prefixes whose request bodies may be larger than usual, in bytes."""
     schemas: Mapping[str, Any] = field(default_factory=dict)

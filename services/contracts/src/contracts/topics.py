@@ -1,6 +1,7 @@
 """The one home of names that services share: apps, components, topics and state keys."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from contracts.media import Medium
@@ -16,10 +17,16 @@ class App(StrEnum):
     GPU_WORKER_AUDIO = "gpu-worker-audio"
     STORAGE = "storage"
     NOTIFICATION = "notification"
+    PAYLOADCMS = "payloadcms"
+    """The content system's sidecar: it may ask for tasks and nothing else."""
 
 
 def worker_app(medium: Medium) -> App:
     return App(f"gpu-worker-{medium.value}")
+
+
+WORKERS = tuple(worker_app(medium) for medium in Medium)
+SERVICES = tuple(app for app in App if app is not App.PAYLOADCMS)
 
 
 class Component(StrEnum):
@@ -31,17 +38,41 @@ class Component(StrEnum):
 
 @dataclass(frozen=True)
 class Topic:
+    """A topic, who may speak and who may listen on it, and how a broker keeps it.
+
+    A sidecar hands over one event at a time per partition, so partitions are what a service can do at once.
+    """
+
     name: str
     component: Component
+    publishers: tuple[App, ...]
+    subscribers: tuple[App, ...]
+    partitions: int
+    retention: timedelta
 
 
-TASK_REQUESTS = Topic("task-requests", Component.EVENTS)
-TASK_EVENTS = Topic("task-events", Component.EVENTS)
-DEAD_LETTERS = Topic("dead-letters", Component.EVENTS)
-TASK_UPDATES = Topic("task-updates", Component.BROADCAST)
-TASK_CONTROL = Topic("task-control", Component.BROADCAST)
-WORKER_HEARTBEATS = Topic("worker-heartbeats", Component.BROADCAST)
-ASSIGNMENTS = {medium: Topic(f"assignments-{medium.value}", Component.BROADCAST) for medium in Medium}
+LONG, SHORT = timedelta(days=30), timedelta(hours=1)
+TASK_REQUESTS = Topic("task-requests", Component.EVENTS, (App.PAYLOADCMS,), (App.SUBMISSION,), 6, timedelta(days=7))
+TASK_EVENTS = Topic(
+    "task-events",
+    Component.EVENTS,
+    (App.SUBMISSION, App.SCHEDULING, *WORKERS, App.STORAGE),
+    (App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION),
+    12,
+    LONG,
+)
+DEAD_LETTERS = Topic("dead-letters", Component.EVENTS, SERVICES, (App.SUBMISSION,), 1, LONG)
+TASK_UPDATES = Topic("task-updates", Component.BROADCAST, (*WORKERS, App.NOTIFICATION), (App.NOTIFICATION,), 3, SHORT)
+TASK_CONTROL = Topic("task-control", Component.BROADCAST, (App.SUBMISSION, App.SCHEDULING), WORKERS, 1, SHORT)
+WORKER_HEARTBEATS = Topic(
+    "worker-heartbeats", Component.BROADCAST, WORKERS, (App.SUBMISSION, App.SCHEDULING, *WORKERS), 3, SHORT
+)
+ASSIGNMENTS = {
+    medium: Topic(
+        f"assignments-{medium.value}", Component.BROADCAST, (App.SCHEDULING,), (worker_app(medium),), 1, SHORT
+    )
+    for medium in Medium
+}
 
 TOPICS = (
     TASK_REQUESTS,

@@ -1,12 +1,13 @@
 """A webhook receiver as a user would write one: it believes nothing that is not signed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import uvicorn
+from chassis.server import GuestServer
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,14 +15,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from embedded.processes import free_ports
-
-
-class GuestServer(uvicorn.Server):
-    """A server inside somebody else's program, which keeps its signals to itself."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 @asynccontextmanager

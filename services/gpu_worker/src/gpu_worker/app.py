@@ -66,6 +66,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
         publisher=outside.publisher,
         clock=outside.clock,
         heartbeat_every=settings.worker_heartbeat,
+        grace=settings.worker_grace,
         changed=changed,
     )
 
@@ -73,7 +74,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
     async def serving() -> AsyncIterator[None]:
         async with engine_running(), background(worker.keep_heartbeating()):
             yield
-            await worker.drain()
+            await worker.hand_back()
 
     return Service(
         name=app,
@@ -83,4 +84,5 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: worker.on_heartbeat}),
         ),
         running=serving,
+        drain=worker.finish,
     )

@@ -19,6 +19,8 @@ class WorkerSettings(ProcessSettings):
     """CPU threads of the engine; torch's own choice when left out."""
     worker_stop_within: Duration = timedelta(seconds=30)
     """How long a run that must stop may take to its next step before its engine is killed."""
+    worker_grace: Duration = timedelta(seconds=30)
+    """How long a run may go on after the worker was told to stop; what is left then is handed back to the queue."""
     worker_keep_trying: Duration = timedelta(minutes=10)
     """How long a result is tried to be handed in while the state or object store does not answer."""
     first_retry: Duration = timedelta(seconds=2)

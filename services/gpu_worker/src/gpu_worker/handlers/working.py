@@ -40,6 +40,7 @@ class Worker:
     publisher: Publisher
     clock: Clock
     heartbeat_every: timedelta
+    grace: timedelta
     changed: asyncio.Event
     hearing: Hearing = field(default_factory=Hearing)
     _in_hand: dict[tuple[str, int], InHand] = field(default_factory=dict)
@@ -91,8 +92,17 @@ class Worker:
             finally:
                 self.changed.clear()
 
-    async def drain(self) -> None:
-        """Takes nothing more and hands back what it has."""
+    async def finish(self) -> None:
+        """Takes nothing more, and gives what it has the grace time to come to its end."""
+        self.hearing.draining = True
+        self.changed.set()
+        works = [held.work for held in self._in_hand.values()]
+        if works:
+            log.info("finishing before the end", runs=len(works), within_seconds=self.grace.total_seconds())
+            await asyncio.wait(works, timeout=self.grace.total_seconds())
+
+    async def hand_back(self) -> None:
+        """Takes nothing more and gives back what it has."""
         self.hearing.draining = True
         held = list(self._in_hand.values())
         for one in held:
