@@ -13,6 +13,8 @@ export MOVIE_TASKS_COMPONENTS := dapr-components/local
 # Evaluated where it is used: finding the Dapr runtime may mean building it.
 WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
 
+WITH_CLUSTER = $(WITH_DAPR) MOVIE_TASKS_CLUSTER_PROGRAMS="$$($(PYTHON) dapr-components/runtime/cluster_programs.py)"
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,22 @@ demo: setup ## Make an image, a video and a sound, and show how
 .PHONY: run
 run: setup ## Keep the platform running on this machine
 	@$(WITH_DAPR) $(PYTHON) -m embedded run
+
+.PHONY: up
+up: setup ## Start the distributed platform on this machine: broker, Postgres, S3, every service with its sidecar
+	@$(WITH_CLUSTER) $(PYTHON) -m cluster up
+
+.PHONY: down
+down: setup ## Stop it; what it keeps stays
+	@$(WITH_CLUSTER) $(PYTHON) -m cluster down
+
+.PHONY: status
+status: setup ## Show its processes
+	@$(WITH_CLUSTER) $(PYTHON) -m cluster status
+
+.PHONY: logs
+logs: setup ## Follow its logs; UNIT=storage-0 for one process
+	@$(WITH_CLUSTER) $(PYTHON) -m cluster logs $(UNIT)
 
 .PHONY: setup
 setup: .venv/.synced dapr ## Install everything: Python packages from the lock, and the Dapr runtime

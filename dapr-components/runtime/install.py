@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def say(text: str) -> None:
-    print(f"dapr runtime: {text}", file=sys.stderr, flush=True)
+    print(f"runtime: {text}", file=sys.stderr, flush=True)
 
 
 def holds_both(folder: Path) -> bool:
@@ -76,12 +76,15 @@ def pinned() -> dict[str, str]:
     return dict(re.findall(r"^\s+(\S+) (v\S+)$", (HERE / "go.mod").read_text(), re.MULTILINE))
 
 
+def cache_root() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "movie-tasks"
+
+
 def cache_folder() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     pins = b"".join((HERE / name).read_bytes() for name in ("go.mod", "go.sum"))
     recipe = pins + repr((TAGS, UNUSED_SOURCES, UNUSED_REPLACEMENTS, REPLACED)).encode()
     version = pinned()["github.com/dapr/dapr"].removeprefix("v")
-    return root / "movie-tasks" / "dapr" / f"{version}-{hashlib.sha256(recipe).hexdigest()[:12]}"
+    return cache_root() / "dapr" / f"{version}-{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
 def cached_build() -> Path | None:
@@ -110,7 +113,7 @@ def build() -> Path:
     go, versions = go_command(), pinned()
     target = cache_folder()
     source = target.with_name(target.name + ".src")
-    say(f"building {versions['github.com/dapr/dapr']} from source; 4 to 8 minutes on two cores, once per machine")
+    say(f"building Dapr {versions['github.com/dapr/dapr']} from source; 4 to 8 minutes on two cores, once per machine")
     try:
         unpack(go, versions["github.com/dapr/dapr"], source)
         leave_out_unused(go, versions, source)
@@ -172,7 +175,7 @@ def follow(compiler: "subprocess.Popen[str]", output: Iterable[str]) -> None:
         else:
             lines.append(line)
     if compiler.wait() != 0:
-        sys.exit("".join(lines[-40:]) + "dapr runtime: the build failed; the lines above say why")
+        sys.exit("".join(lines[-40:]) + "runtime: the build failed; the lines above say why")
 
 
 if __name__ == "__main__":

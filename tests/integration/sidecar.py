@@ -10,7 +10,7 @@ import uvicorn
 from chassis.server import GuestServer
 from chassis.settings import SidecarSettings
 from chassis.sidecar import Sidecar
-from embedded.processes import DaprPorts, daprd, scheduler
+from embedded.processes import SchedulerPorts, SidecarPorts, daprd, free_ports, scheduler
 from starlette.types import ASGIApp
 
 APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"
@@ -20,17 +20,18 @@ APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"
 async def sidecar_for(app: ASGIApp, components: Path, dapr_bin: Path, data: Path) -> AsyncIterator[Sidecar]:
     """The app served, daprd delivering to it, and a connected client."""
     data.mkdir(parents=True, exist_ok=True)
-    ports = DaprPorts.choose(0)
+    [port, *others] = free_ports(5)
+    ports, at = SidecarPorts(port, *others), SchedulerPorts.choose()
     environment = {
         "APP_API_TOKEN": APP_TOKEN,
         "DAPR_API_TOKEN": DAPR_TOKEN,
         "MOVIE_TASKS_STATE_DSN": f"{data}/state.db?_pragma=synchronous(1)",
     }
-    server = GuestServer(uvicorn.Config(app, port=ports.app, log_level="warning", lifespan="off"))
+    server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     with (
-        scheduler(dapr_bin / "scheduler", data / "scheduler", ports, data / "scheduler.log"),
-        daprd(dapr_bin / "daprd", "test", components, ports, environment, data / "daprd.log"),
+        scheduler(dapr_bin / "scheduler", data / "scheduler", at, data / "scheduler.log"),
+        daprd(dapr_bin / "daprd", "test", components, ports, at.listen, environment, data / "daprd.log"),
     ):
         settings = SidecarSettings(
             dapr_http_port=ports.http, dapr_grpc_port=ports.grpc, dapr_api_token=DAPR_TOKEN, app_api_token=APP_TOKEN

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -36,60 +37,55 @@ def free_ports(count: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class DaprPorts:
-    app: int
+class SidecarPorts:
+    app: int | None
+    """Where the process beside it listens; None for one that only publishes."""
     http: int
     grpc: int
     internal: int
     metrics: int
-    scheduler: int
-    scheduler_health: int
-    scheduler_metrics: int
-    scheduler_client: int
-    scheduler_peer: int
+
+
+@dataclass(frozen=True)
+class SchedulerPorts:
+    listen: int
+    health: int
+    metrics: int
+    client: int
+    peer: int
 
     @classmethod
-    def choose(cls, app: int) -> "DaprPorts":
-        return cls(app or free_ports(1)[0], *free_ports(9))
+    def choose(cls) -> "SchedulerPorts":
+        return cls(*free_ports(5))
 
 
 Process = subprocess.Popen[bytes]
 
 
-@contextmanager
-def scheduler(binary: Path, data: Path, ports: DaprPorts, log: Path) -> Iterator[Process]:
-    # After a kill the scheduler would wait 20 s for its own old leadership to run out. Nothing in its
-    # data is missed: every service sets its alarms anew when it starts.
-    shutil.rmtree(data, ignore_errors=True)
+def scheduler_command(binary: Path, data: Path, ports: SchedulerPorts) -> list[str]:
     name = "dapr-scheduler-server-0"
-    command = [
+    return [
         str(binary),
         f"--id={name}",
         "--listen-address=127.0.0.1",
-        f"--port={ports.scheduler}",
-        f"--override-broadcast-host-port=127.0.0.1:{ports.scheduler}",
-        f"--healthz-port={ports.scheduler_health}",
+        f"--port={ports.listen}",
+        f"--override-broadcast-host-port=127.0.0.1:{ports.listen}",
+        f"--healthz-port={ports.health}",
         "--healthz-listen-address=127.0.0.1",
-        f"--metrics-port={ports.scheduler_metrics}",
+        f"--metrics-port={ports.metrics}",
         "--metrics-listen-address=127.0.0.1",
         f"--etcd-data-dir={data}",
-        f"--etcd-client-port={ports.scheduler_client}",
-        f"--etcd-initial-cluster={name}=http://127.0.0.1:{ports.scheduler_peer}",
+        f"--etcd-client-port={ports.client}",
+        f"--etcd-initial-cluster={name}=http://127.0.0.1:{ports.peer}",
     ]
-    with _running(command, {}, log) as process:
-        _wait_until(process, log, lambda: _answers(f"http://127.0.0.1:{ports.scheduler_health}/healthz"))
-        yield process
 
 
-@contextmanager
-def daprd(
-    binary: Path, app_id: str, components: Path, ports: DaprPorts, environment: Mapping[str, str], log: Path
-) -> Iterator[Process]:
-    command = [
+def daprd_command(binary: Path, app_id: str, components: Path, ports: SidecarPorts, scheduler_port: int) -> list[str]:
+    app = [f"--app-port={ports.app}", "--app-protocol=http"] if ports.app is not None else []
+    return [
         str(binary),
         f"--app-id={app_id}",
-        f"--app-port={ports.app}",
-        "--app-protocol=http",
+        *app,
         f"--dapr-http-port={ports.http}",
         f"--dapr-grpc-port={ports.grpc}",
         f"--dapr-internal-grpc-port={ports.internal}",
@@ -99,20 +95,43 @@ def daprd(
         "--metrics-listen-address=127.0.0.1",
         f"--resources-path={components}",
         f"--config={components / 'config.yaml'}",
-        f"--scheduler-host-address=127.0.0.1:{ports.scheduler}",
+        f"--scheduler-host-address=127.0.0.1:{scheduler_port}",
         "--dapr-graceful-shutdown-seconds=5",
         "--log-level=info",
     ]
-    with _running(command, environment, log) as process:
-        outbound = f"http://127.0.0.1:{ports.http}/v1.0/healthz/outbound"
-        _wait_until(process, log, lambda: _answers(outbound))
+
+
+@contextmanager
+def scheduler(binary: Path, data: Path, ports: SchedulerPorts, log: Path) -> Iterator[Process]:
+    # After a kill the scheduler would wait 20 s for its own old leadership to run out. Nothing in its
+    # data is missed: every service sets its alarms anew when it starts.
+    shutil.rmtree(data, ignore_errors=True)
+    with _running(scheduler_command(binary, data, ports), {}, log) as process:
+        _wait_until(process, log, lambda: answers(f"http://127.0.0.1:{ports.health}/healthz"))
         yield process
 
 
 @contextmanager
-def _running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Process]:
+def daprd(
+    binary: Path,
+    app_id: str,
+    components: Path,
+    ports: SidecarPorts,
+    scheduler_port: int,
+    environment: Mapping[str, str],
+    log: Path,
+) -> Iterator[Process]:
+    command = daprd_command(binary, app_id, components, ports, scheduler_port)
+    with _running(command, environment, log) as process:
+        outbound = f"http://127.0.0.1:{ports.http}/v1.0/healthz/outbound"
+        _wait_until(process, log, lambda: answers(outbound))
+        yield process
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path, **how: Any) -> Process:
+    """A child that dies with us. Call it from a thread that lives as long as the child shall; `how` is Popen's."""
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
@@ -121,16 +140,27 @@ def _running(command: Sequence[str], environment: Mapping[str, str], log: Path) 
             # A terminal's Ctrl-C must reach us alone, so that the services can still talk while they stop.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - set before any thread is
+            **how,
         )
+
+
+def stop(process: Process, number: signal.Signals = signal.SIGTERM, within: float = STOPPED_WITHIN_SECONDS) -> None:
+    """Ends the process, by SIGKILL when it does not go in time."""
+    process.send_signal(number)
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Process]:
+    process = spawn(command, environment, log)
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _die_with_parent() -> None:
@@ -140,7 +170,7 @@ def _die_with_parent() -> None:
 def check_alive(process: Process, log: Path) -> None:
     """Raises `ProcessFailed` with the end of its log when the process has ended."""
     if process.poll() is not None:
-        raise ProcessFailed(f"{log.stem} ended with exit code {process.returncode}. The end of {log}:\n{_end_of(log)}")
+        raise ProcessFailed(f"{log.stem} ended with exit code {process.returncode}. The end of {log}:\n{end_of(log)}")
 
 
 def _wait_until(process: Process, log: Path, up: Callable[[], bool]) -> None:
@@ -148,16 +178,16 @@ def _wait_until(process: Process, log: Path, up: Callable[[], bool]) -> None:
     while not up():
         check_alive(process, log)
         if time.monotonic() - started > UP_WITHIN_SECONDS:
-            raise ProcessFailed(f"{log.stem} was not up after {UP_WITHIN_SECONDS} s. The end of {log}:\n{_end_of(log)}")
+            raise ProcessFailed(f"{log.stem} was not up after {UP_WITHIN_SECONDS} s. The end of {log}:\n{end_of(log)}")
         time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
-def _end_of(log: Path) -> str:
+def end_of(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

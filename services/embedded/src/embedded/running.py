@@ -19,7 +19,7 @@ from chassis.settings import SidecarSettings
 from embedded.address import Address, forget_address, read_address, write_address
 from embedded.app import MakeWorker, create
 from embedded.credentials import Credentials, load_or_create
-from embedded.processes import DaprPorts, Process, check_alive, daprd, scheduler
+from embedded.processes import Process, SchedulerPorts, SidecarPorts, check_alive, daprd, free_ports, scheduler
 from embedded.settings import EmbeddedSettings
 
 APP_ID = "movie-tasks"
@@ -44,7 +44,7 @@ def run(
     (settings.data / "logs").mkdir(parents=True, exist_ok=True)
     with _only_one(settings.data):
         credentials = load_or_create(settings.data)
-        ports = DaprPorts.choose(settings.port)
+        ports = SidecarPorts(settings.port or free_ports(1)[0], *free_ports(4))
         with _dapr(settings, ports, credentials) as children:
             address = Address(f"http://{settings.host}:{ports.app}", f"http://127.0.0.1:{ports.http}")
             sidecar = SidecarSettings(
@@ -57,7 +57,7 @@ def run(
             config = uvicorn.Config(
                 app,
                 host=settings.host,
-                port=ports.app,
+                port=ports.app or 0,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=SHUT_DOWN_WITHIN_SECONDS,
@@ -115,7 +115,9 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _dapr(settings: EmbeddedSettings, ports: DaprPorts, credentials: Credentials) -> Iterator[Mapping[Path, Process]]:
+def _dapr(
+    settings: EmbeddedSettings, ports: SidecarPorts, credentials: Credentials
+) -> Iterator[Mapping[Path, Process]]:
     """Both Dapr processes, by the logs they write."""
     logs, binaries = settings.data / "logs", settings.dapr_bin
     scheduler_log, daprd_log = logs / "scheduler.log", logs / "daprd.log"
@@ -125,8 +127,9 @@ def _dapr(settings: EmbeddedSettings, ports: DaprPorts, credentials: Credentials
         # NORMAL loses nothing when a process dies, and saves a disk flush at every step of every task.
         "MOVIE_TASKS_STATE_DSN": f"{settings.data.resolve()}/state.db?_pragma=synchronous(1)",
     }
+    at = SchedulerPorts.choose()
     with (
-        scheduler(binaries / "scheduler", settings.data / "scheduler", ports, scheduler_log) as first,
-        daprd(binaries / "daprd", APP_ID, settings.components, ports, environment, daprd_log) as second,
+        scheduler(binaries / "scheduler", settings.data / "scheduler", at, scheduler_log) as first,
+        daprd(binaries / "daprd", APP_ID, settings.components, ports, at.listen, environment, daprd_log) as second,
     ):
         yield {scheduler_log: first, daprd_log: second}

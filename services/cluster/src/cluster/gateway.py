@@ -1,0 +1,51 @@
+"""One address in front of the services, as an ingress is on Kubernetes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contracts.topics import App
+from contracts.views import API
+from embedded.processes import answers
+
+from cluster.units import Unit
+
+ROUTES: Mapping[App, Sequence[str]] = {
+    App.STORAGE: (f"{API}/media", f"{API}/media/*"),
+    App.NOTIFICATION: (f"{API}/webhooks", f"{API}/webhooks/*", f"{API}/live/*"),
+}
+
+
+def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequence[int]]) -> Unit:
+    """`upstreams` are the ports of each service's replicas; submission answers whatever no route names."""
+    caddyfile = folder / "Caddyfile"
+
+    def prepare() -> None:
+        caddyfile.write_text(_caddyfile(port, upstreams))
+
+    return Unit(
+        name="gateway",
+        command=[str(caddy), "run", "--adapter", "caddyfile", "--config", str(caddyfile)],
+        ready=lambda: answers(f"http://127.0.0.1:{port}/gateway/healthz"),
+        address=f"http://127.0.0.1:{port}",
+        environment={"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
+        prepare=prepare,
+    )
+
+
+def _caddyfile(port: int, upstreams: Mapping[App, Sequence[int]]) -> str:
+    blocks = [
+        f"\t@{app.value} path {' '.join(paths)}\n\thandle @{app.value} {{\n{_proxy(upstreams[app])}\t}}\n"
+        for app, paths in ROUTES.items()
+    ]
+    rest = f"\thandle {{\n{_proxy(upstreams[App.SUBMISSION])}\t}}\n"
+    return (
+        "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+        f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\thandle /gateway/healthz {{\n\t\trespond 204\n\t}}\n{''.join(blocks)}{rest}}}\n"
+    )
+
+
+def _proxy(ports: Sequence[int]) -> str:
+    """Who cannot be connected to is passed over for a while; what was not sent yet is tried elsewhere."""
+    addresses = " ".join(f"127.0.0.1:{port}" for port in ports)
+    options = "lb_policy round_robin\n\t\t\tlb_try_duration 3s\n\t\t\tfail_duration 1s\n\t\t\tflush_interval -1\n"
+    return f"\t\treverse_proxy {addresses} {{\n\t\t\t{options}\t\t}}\n"
