@@ -87,7 +87,7 @@ class Postgres:
         if isinstance(cause, OSError):
             return f"cannot be reached: {_text(cause)}"
         if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return f"has lost the connection: {_text(cause)}"
+            return "has lost the connection"
         return None
 
     async def close(self) -> None:
