@@ -1,7 +1,8 @@
 """Services in one application over fakes, for unit and contract tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from contracts.records import api_key_records, project_records
 from contracts.testing import InMemoryBus, InMemoryJobs, InMemoryObjects, InMemoryState, SettableClock
 from contracts.testing.examples import NOON
 from fastapi import FastAPI
+
+from tests.databases import PostgresDatabases
 
 structlog.configure(
     processors=[
@@ -109,8 +112,15 @@ def serve(world: World) -> Serve:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> Callable[[str], str]:
-    return lambda name: f"sqlite:///{tmp_path}/{name}.db"
+def database_url(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """The URL of a database by its name within the test: a file, or a fresh one on the server that
+    `MOVIE_TASKS_TEST_POSTGRES` names with the right to create databases."""
+    server = os.environ.get("MOVIE_TASKS_TEST_POSTGRES")
+    if server is None:
+        yield lambda name: f"sqlite:///{tmp_path}/{name}.db"
+        return
+    with PostgresDatabases(server) as databases:
+        yield databases.url
 
 
 async def until(true: Callable[[], bool], within: float = 30) -> None:

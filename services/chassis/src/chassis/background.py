@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from contracts.errors import RetryableError
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
+SILENT_FOR_SECONDS = 2.0
+SAY_AGAIN_SECONDS = 15.0
 
 
 @asynccontextmanager
@@ -24,13 +27,29 @@ async def background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     for task in tasks:
-        task.add_done_callback(_stop_process_if_dead)
+        task.add_done_callback(stop_process_if_dead)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def keep_trying(attempt: Callable[[], Awaitable[None]], waiting_for: str, pause: float = PAUSE_SECONDS) -> None:
+    """Makes the attempt until it succeeds; says in the log what holds it up, and for how long already."""
+    started, said, say_at = time.monotonic(), "", SILENT_FOR_SECONDS
+    while True:
+        try:
+            await attempt()
+        except RetryableError as error:
+            waited = time.monotonic() - started
+            if waited >= say_at or (said and error.detail != said):
+                log.warning("waiting", waiting_for=waiting_for, reason=error.detail, seconds=round(waited, 1))
+                said, say_at = error.detail, waited + SAY_AGAIN_SECONDS
+            await asyncio.sleep(pause)
+        else:
+            return
 
 
 Work = TypeVar("Work")
@@ -73,7 +92,7 @@ async def keep_doing(
                 task.add_done_callback(done)
 
 
-def _stop_process_if_dead(task: "asyncio.Task[None]") -> None:
+def stop_process_if_dead(task: "asyncio.Task[None]") -> None:
     if task.cancelled():
         return
     log.critical("background work ended; stopping the process", exc_info=task.exception())

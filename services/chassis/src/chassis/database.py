@@ -1,28 +1,32 @@
-"""A service's private tables in SQLite.
+"""A service's private tables: in SQLite for one process, in Postgres for replicas that share them.
 
-Statements run on the event loop itself. SQLite answers in tens of microseconds, and handing each of
-them to a thread and back costs ten times that, under load a hundred times. Nobody else writes to a
-service's own file, so there is no lock to wait for.
+The URL decides. Both take the same statements; Postgres's `insert` is the one that both understand.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.errors import DependencyUnavailable
-from sqlalchemy import DateTime, MetaData, TypeDecorator, create_engine, event, inspect, make_url
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import DateTime, MetaData, TypeDecorator, inspect, make_url, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, CursorResult, Dialect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Executable
+
+from chassis.background import keep_trying
+from chassis.postgres import Postgres
+from chassis.sqlite import Sqlite
 
 __all__ = ["Database", "SchemaMismatch", "Transaction", "UtcDateTime", "insert"]
 
+ALIVE = text("SELECT 1")
+
 
 class SchemaMismatch(Exception):
-    """The file was written by another version of the service; the text says how they differ."""
+    """The tables were made by another version of the service; the text says how they differ."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -41,68 +45,126 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Transaction:
     """What happens between begin and commit."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection | AsyncConnection) -> None:
         self._connection = connection
 
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """The result, with all its rows. `values` are for an insert, one row or many."""
-        return self._connection.execute(statement, values)
+        if isinstance(self._connection, Connection):
+            return self._connection.execute(statement, values)
+        return await self._connection.execute(statement, values)
+
+
+class _Engine(Protocol):
+    name: str
+    """Which database this is, for people to read; without the password."""
+    way_out: str
+    """What an operator can do about tables of another version."""
+
+    def begin(self) -> AbstractAsyncContextManager[Connection | AsyncConnection]: ...
+
+    def begin_alone(self) -> AbstractAsyncContextManager[Connection | AsyncConnection]:
+        """A transaction that overlaps with no other one begun in this way."""
+
+    def explain(self, error: Exception) -> str | None:
+        """Why the database cannot serve now; None when the error is not the database's."""
+
+    async def close(self) -> None: ...
 
 
 class Database:
+    """The tables at `sqlite:///…`, a file, or at `postgresql://user:password@host/database`.
+
+    A Postgres database is the service's own, or a schema of it is, named by `?options=-csearch_path=…`.
+    Raises `ValueError` for any other URL.
+    """
+
     def __init__(self, url: str, tables: MetaData) -> None:
         self._tables = tables
-        self._url = make_url(url)
-        if self._url.get_backend_name() != "sqlite" or not self._url.database:
-            raise ValueError(f"private tables lie in an SQLite file; {self._url.render_as_string()} names none")
-        self._engine = create_engine(self._url)
-        event.listen(self._engine, "connect", _tune)
+        self._engine = _engine(url)
+        self._is_open = False
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
-        self._check_schema()
-        self._tables.create_all(self._engine)
+        """Makes the tables. Waits for a database that is away, however long that takes.
+
+        Raises `SchemaMismatch`.
+        """
+        await keep_trying(self._prepare, f"the database {self._engine.name}")
+        self._is_open = True
         try:
             yield
         finally:
-            self._engine.dispose()
+            self._is_open = False
+            await self._engine.close()
 
-    def _check_schema(self) -> None:
-        """Said once and clearly, rather than by every statement that meets a missing column."""
-        there = inspect(self._engine)
-        for name in set(self._tables.tables) & set(there.get_table_names()):
-            found = {column["name"] for column in there.get_columns(name)}
-            expected = set(self._tables.tables[name].columns.keys())
-            if found != expected:
-                raise SchemaMismatch(
-                    f"{self._url.database} is of another version: {name} has {_list(found - expected)} where "
-                    f"{_list(expected - found)} is expected. Move it away to begin anew (embedded: `make clean`)."
-                )
+    async def check(self) -> None:
+        """Raises `DependencyUnavailable` when the database is away, or was not opened yet."""
+        async with self.transaction() as tx:
+            await tx.execute(ALIVE)
+        if not self._is_open:
+            raise DependencyUnavailable(f"the database {self._engine.name} is not open")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end, or rolls back on an error.
 
-        Wait for nothing else inside: the file is locked for as long. Raises `DependencyUnavailable`
-        when the file cannot be read or written.
+        Wait for nothing else inside: what it locks is locked for as long. Raises
+        `DependencyUnavailable` when the database is away, or wants the transaction repeated.
         """
-        try:
-            with self._engine.begin() as connection:
+        with self._explained():
+            async with self._engine.begin() as connection:
                 yield Transaction(connection)
-        except OperationalError as error:
-            raise DependencyUnavailable(f"the database does not answer: {error.orig}") from error
+
+    async def _prepare(self) -> None:
+        with self._explained():
+            async with self._engine.begin_alone() as connection:
+                if isinstance(connection, Connection):
+                    self._make_tables(connection)
+                else:
+                    await connection.run_sync(self._make_tables)
+
+    def _make_tables(self, connection: Connection) -> None:
+        self._check_schema(connection)
+        self._tables.create_all(connection)
+
+    def _check_schema(self, connection: Connection) -> None:
+        """Said once and clearly, rather than by every statement that meets a missing column."""
+        there = inspect(connection)
+        for name in set(self._tables.tables) & set(there.get_table_names()):
+            found = {column["name"] for column in there.get_columns(name)}
+            expected = set(self._tables.tables[name].columns.keys())
+            if found != expected:
+                raise SchemaMismatch(
+                    f"{self._engine.name} is of another version: {name} has {_list(found - expected)} where "
+                    f"{_list(expected - found)} is expected. {self._engine.way_out}"
+                )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if (reason := self._engine.explain(error)) is None:
+                raise
+            raise DependencyUnavailable(f"the database {self._engine.name} {reason}") from error
+
+
+def _engine(url: str) -> _Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("the address of the private tables is no database URL") from None
+    if parsed.drivername == "sqlite" and parsed.database:
+        return Sqlite(parsed)
+    if parsed.drivername in ("postgresql", "postgres") and parsed.database:
+        return Postgres(parsed)
+    raise ValueError(
+        f"private tables lie in a file, sqlite:///…, or in postgresql://…/…; {parsed.render_as_string()} names neither"
+    )
 
 
 def _list(columns: set[str]) -> str:
     return ", ".join(sorted(columns)) or "nothing"
-
-
-def _tune(connection: Any, _record: Any) -> None:
-    # WAL with NORMAL loses nothing when the process dies; at most the last moments when the power does.
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -66,12 +66,13 @@ class Deliveries:
                 await self._deliver_event(body)
         except RetryableError as error:
             log.warning("a delivery could not be handled now", topic=self.topic.name, reason=error.detail)
-            return self._again
+            return self.again
         return Answer.SUCCESS
 
     @property
-    def _again(self) -> Answer:
-        """What is broadcast is repeated by its sender or healed by the record: it is not worth blocking for."""
+    def again(self) -> Answer:
+        """What to answer when it cannot be handled now. What is broadcast is repeated by its sender or
+        healed by the record: it is not worth blocking for."""
         return Answer.RETRY if self.topic.component is Component.EVENTS else Answer.SUCCESS
 
     async def _deliver_event(self, body: bytes) -> None:

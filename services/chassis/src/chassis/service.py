@@ -5,14 +5,14 @@ and every delivery handed to each service in the order they are listed.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware
 from contracts.asyncapi import describe
-from contracts.errors import Problem
+from contracts.errors import DependencyUnavailable, Problem
 from contracts.ports import Clock, Publisher
 from contracts.topics import DEAD_LETTERS, Component, Topic
 from dapr.ext.fastapi import DaprApp
@@ -26,6 +26,7 @@ from chassis.health import Check, health_routes, sidecar_check
 from chassis.middleware import BodyLimit, RequestLog, SidecarOnly
 from chassis.problems import install_problems
 from chassis.sidecar import Sidecar
+from chassis.starting import NotBeforeStart, Start
 
 log = structlog.get_logger(__name__)
 
@@ -74,36 +75,34 @@ class Surroundings:
 
 
 def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
+    start = Start([("the sidecar", around.connected), *((service.name, service.running) for service in services)])
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(around.connected())
-            for service in services:
-                try:
-                    await stack.enter_async_context(service.running())
-                except Exception as error:
-                    log.critical("a service cannot start", service=service.name, reason=str(error))
-                    raise
+        async with start.running():
             yield
 
     app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     install_problems(app, [route for service in services for router in service.routers for route in router.routes])
     # Routes are tried in order, and most requests are deliveries.
-    topics = _add_deliveries(app, services, around)
+    topics = _add_deliveries(app, services, around, start)
     _add_jobs(app, services)
     for service in services:
         for router in service.routers:
             app.include_router(router)
-    checks = {"sidecar": sidecar_check(around.sidecar, topics)} if around.sidecar else {}
+    checks: dict[str, Check] = {"start": start.check}
+    if around.sidecar:
+        checks["sidecar"] = sidecar_check(around.sidecar, topics)
     for service in services:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
     app.include_router(health_routes(checks))
+    app.add_middleware(NotBeforeStart, start=start)
     _add_middleware(app, services, around)
     _describe(app, services, topics)
     return app
 
 
-def _add_deliveries(app: FastAPI, services: Sequence[Service], around: Surroundings) -> list[Topic]:
+def _add_deliveries(app: FastAPI, services: Sequence[Service], around: Surroundings, start: Start) -> list[Topic]:
     dapr = DaprApp(app)
     subscribers = [Subscriber(service.name, wanted) for service in services for wanted in service.subscriptions]
     topics = by_topic(subscribers)
@@ -116,12 +115,16 @@ def _add_deliveries(app: FastAPI, services: Sequence[Service], around: Surroundi
             topic.name,
             route=f"/events/{topic.component.value}/{topic.name}",
             dead_letter_topic=DEAD_LETTERS.name if keeps else None,
-        )(_receiver(deliveries))
+        )(_receiver(deliveries, start))
     return list(topics)
 
 
-def _receiver(deliveries: Deliveries) -> Callable[[Request], Awaitable[JSONResponse]]:
+def _receiver(deliveries: Deliveries, start: Start) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def receive(request: Request) -> JSONResponse:
+        try:
+            await start.check()
+        except DependencyUnavailable:
+            return JSONResponse({"status": deliveries.again.value})
         return JSONResponse({"status": (await deliveries.deliver(await request.body())).value})
 
     return receive

@@ -1,23 +1,20 @@
 """The connection to this process's daprd, and what its errors mean."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
-import structlog
 from contracts.errors import DependencyUnavailable
 from dapr.aio.clients import DaprClient
 from dapr.clients.exceptions import DaprGrpcError, DaprInternalError
 from dapr.conf import settings as sdk_settings
 from grpc import RpcError, StatusCode
 
+from chassis.background import keep_trying
 from chassis.settings import SidecarSettings
 
-log = structlog.get_logger(__name__)
-
 CALL_TIMEOUT_SECONDS = 15
-WAIT_FOR_SIDECAR_SECONDS = 60
 SDK_ERRORS = (DaprInternalError, DaprGrpcError, RpcError)
 
 
@@ -44,11 +41,9 @@ class Sidecar:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Waits until daprd can be called, and keeps the client for as long as the context lasts.
-
-        Raises `DependencyUnavailable` when daprd does not come up.
-        """
-        await self._wait()
+        """Waits until daprd can be called, and keeps the client for as long as the context lasts."""
+        async with httpx.AsyncClient(base_url=self.http_address, timeout=5) as http:
+            await keep_trying(partial(self._look, http), f"the Dapr sidecar at {self.http_address}", pause=0.1)
         self._configure_sdk()
         # The SDK's constructor makes a blocking HTTP request; after the wait above it is a short one.
         self._client = DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
@@ -58,19 +53,13 @@ class Sidecar:
             client, self._client = self._client, None
             await client.close()
 
-    async def _wait(self) -> None:
-        async with httpx.AsyncClient(base_url=self.http_address, timeout=5) as http:
-            for waited in range(WAIT_FOR_SIDECAR_SECONDS * 10):
-                try:
-                    if (await http.get("/v1.0/healthz/outbound")).is_success:
-                        return
-                except httpx.TransportError:
-                    if waited % 50 == 49:
-                        log.warning(
-                            "waiting for the Dapr sidecar", address=self.http_address, seconds=(waited + 1) / 10
-                        )
-                await asyncio.sleep(0.1)
-        raise DependencyUnavailable(f"no Dapr sidecar answers at {self.http_address}")
+    async def _look(self, http: httpx.AsyncClient) -> None:
+        try:
+            answer = await http.get("/v1.0/healthz/outbound")
+        except httpx.TransportError as error:
+            raise DependencyUnavailable(f"nothing answers: {error or type(error).__name__}") from error
+        if not answer.is_success:
+            raise DependencyUnavailable(f"it is not ready: HTTP {answer.status_code}")
 
     def _configure_sdk(self) -> None:
         sdk_settings.DAPR_HTTP_PORT = self._settings.dapr_http_port

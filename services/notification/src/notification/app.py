@@ -99,4 +99,5 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
             "notification-prune-": partial(prune_alarm.ring, telling.prune),
         },
         running=running,
+        checks={"database": database.check},
     )

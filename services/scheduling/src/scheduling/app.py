@@ -64,4 +64,5 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
         ),
         jobs={"scheduling-watchdog-": partial(alarm.ring, watchdog.look)},
         running=running,
+        checks={"database": database.check},
     )

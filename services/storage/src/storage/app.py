@@ -86,5 +86,6 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
             "storage-sweep-": partial(sweep_alarm.ring, sweeping.sweep),
         },
         running=running,
+        checks={"database": database.check},
         large_bodies={f"{API}/media": settings.storage_largest_upload + FORM_AROUND_A_FILE},
     )

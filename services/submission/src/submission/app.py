@@ -98,6 +98,7 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
             "submission-sweep-": partial(sweep_alarm.ring, reconciling.sweep),
         },
         running=running,
+        checks={"database": database.check},
         schemas=_schemas(validator),
     )
 
