@@ -33,15 +33,16 @@ def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequen
 
 
 def _caddyfile(port: int, upstreams: Mapping[App, Sequence[int]]) -> str:
-    blocks = [
-        f"\t@{app.value} path {' '.join(paths)}\n\thandle @{app.value} {{\n{_proxy(upstreams[app])}\t}}\n"
-        for app, paths in ROUTES.items()
-    ]
-    rest = f"\thandle {{\n{_proxy(upstreams[App.SUBMISSION])}\t}}\n"
-    return (
-        "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
-        f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\thandle /gateway/healthz {{\n\t\trespond 204\n\t}}\n{''.join(blocks)}{rest}}}\n"
-    )
+    handles = [_handle("/gateway/healthz", "\t\trespond 204\n")]
+    for app, paths in ROUTES.items():
+        handles += [f"\t@{app.value} path {' '.join(paths)}\n", _handle(f"@{app.value}", _proxy(upstreams[app]))]
+    handles.append(_handle("", _proxy(upstreams[App.SUBMISSION])))
+    options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+    return f"{options}http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n{''.join(handles)}}}\n"
+
+
+def _handle(which: str, what: str) -> str:
+    return f"\thandle {which} {{\n{what}\t}}\n"
 
 
 def _proxy(ports: Sequence[int]) -> str:

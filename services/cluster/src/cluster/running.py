@@ -20,6 +20,7 @@ from cluster.settings import ClusterSettings
 from cluster.supervisor import Supervisor
 from cluster.units import Unit
 
+WRITE_EVERY_SECONDS = 2
 CREATE_TOPICS = Path("topics/create_topics.py")
 """Beside the folder of components."""
 
@@ -63,7 +64,7 @@ def supervise(settings: ClusterSettings) -> None:
         try:
             while True:
                 _write(settings.data, running)
-                if told_to_stop.wait(1):
+                if told_to_stop.wait(WRITE_EVERY_SECONDS):
                     break
         finally:
             state_file(settings.data).unlink(missing_ok=True)

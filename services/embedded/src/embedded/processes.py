@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -184,9 +185,15 @@ def _wait_until(process: Process, log: Path, up: Callable[[], bool]) -> None:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return _http().get(url).is_success
     except httpx.TransportError:
         return False
+
+
+@cache
+def _http() -> httpx.Client:
+    """One for all questions: making a client costs more than asking."""
+    return httpx.Client(timeout=2, trust_env=False)
 
 
 def end_of(log: Path) -> str:
