@@ -19,7 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.integration.platform import Platform, ProjectClient
+from tests.clients import ProjectClient
+from tests.integration.platform import Platform
 
 SUBMITS = 200
 WARM_STARTS = 60

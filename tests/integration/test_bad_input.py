@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from contracts.events import LARGEST_EVENT
 
-from tests.integration.platform import Platform, ProjectClient, receiver
+from tests.clients import ProjectClient, receiver
+from tests.integration.platform import Platform
 
 
 def an_event(project_id: str, event_id: str, **changes: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.platform import Platform, ProjectClient, Receiver, receiver
+from tests.clients import ProjectClient, Receiver, receiver
+from tests.integration.platform import Platform
 
 SLOW = {"steps": 50, "width": 256, "height": 256}
 StartPlatform = Callable[[], Platform]
@@ -76,7 +77,7 @@ async def test_the_whole_process_killed_and_started_again(own_platform: StartPla
             own.kill()
         own.start()
         async with own.project("other") as client:
-            again = ProjectClient(own, client.http, "film")
+            again = ProjectClient(own.access, client.http, "film")
             again.http.headers["X-API-Key"] = key
             await check_ended_once(again, task["id"], hooks, attempts={1, 2, 3})
 
@@ -103,7 +104,7 @@ async def test_what_a_stopped_platform_had_in_hand_is_handed_back_without_blame(
         own.stop()
         own.start()
         async with own.project("other") as client:
-            again = ProjectClient(own, client.http, "film")
+            again = ProjectClient(own.access, client.http, "film")
             again.http.headers["X-API-Key"] = key
             await check_ended_once(again, task["id"], hooks, attempts={2})
             assert (await again.status(task["id"]))["failures"] == 0

@@ -9,7 +9,8 @@ import pytest
 import websockets
 from httpx_sse import aconnect_sse
 
-from tests.integration.platform import Platform, ProjectClient
+from tests.clients import ProjectClient
+from tests.integration.platform import Platform
 
 SLOW = {"steps": 40, "width": 192, "height": 192}
 Told = tuple[str | None, str, dict[str, Any]]

@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from tests.integration.platform import Platform, receiver
+from tests.clients import receiver
+from tests.integration.platform import Platform
 
 
 def lines_of(platform: Platform, correlation_id: str) -> list[dict[str, Any]]:

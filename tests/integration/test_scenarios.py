@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import av
 from PIL import Image
 
-from tests.integration.platform import Platform, receiver
+from tests.clients import receiver
+from tests.integration.platform import Platform
 
 
 async def test_an_image_from_a_request_event(platform: Platform) -> None:

@@ -160,7 +160,7 @@ class Plan:
         tokens, at = self.secrets.tokens[replica.app], f"http://127.0.0.1:{replica.ports.app}"
         return Unit(
             name=replica.name,
-            command=[sys.executable, "-m", MODULES.get(replica.app, self.settings.worker_module)],
+            command=[sys.executable, "-m", *self.settings.launcher, MODULES.get(replica.app, "gpu_worker")],
             environment={
                 "DAPR_HTTP_PORT": str(replica.ports.http),
                 "DAPR_GRPC_PORT": str(replica.ports.grpc),

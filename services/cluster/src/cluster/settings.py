@@ -28,8 +28,8 @@ class ClusterSettings(BaseSettings):
     image_workers: int = Field(default=1, ge=0)
     video_workers: int = Field(default=1, ge=0)
     audio_workers: int = Field(default=1, ge=0)
-    worker_module: str = "gpu_worker"
-    """What `python -m` runs as a worker."""
+    launcher: tuple[str, ...] = ()
+    """What stands between `python -m` and a service's module: a program that starts it in its own way."""
     models: CommaSeparated = ("tiny-*",)
     log_level: LogLevel = "INFO"
     services: dict[str, str] = {}

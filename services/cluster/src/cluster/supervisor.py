@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -95,6 +95,11 @@ class Supervisor:
                 if kept.process is not None:
                     kept.process.kill()
                     kept.process.wait()
+
+    def change(self, name: str, **environment: str) -> None:
+        """What the unit finds in its environment from its next start on."""
+        kept = self.kept[name]
+        kept.unit = replace(kept.unit, environment={**kept.unit.environment, **environment})
 
     def send(self, number: int, *names: str) -> None:
         for name in names:

@@ -1,0 +1,145 @@
+"""The distributed platform as a test breaks it, and what must hold of it whatever was broken."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from cluster.plan import STATE
+from cluster.running import Cluster, cluster
+from cluster.settings import ClusterSettings
+from contracts.topics import App
+
+from tests.clients import Access, ProjectClient, Receiver, a_project
+from tests.distributed.launcher import RUNS
+
+SETTLED_WITHIN_SECONDS = 60
+# Short enough to watch a worker being given up, long enough for a slow machine to be heard in time.
+SETTINGS = {
+    "lease": "6",
+    "start_within": "6",
+    "worker_heartbeat": "1",
+    "worker_grace": "3",
+    "first_retry": "0.2",
+    "storage_keep_staging": "15",
+    "storage_hold": "6",
+    "webhook_timeout": "5",
+}
+
+
+@dataclass
+class ClusterUnderTest:
+    running: Cluster
+    folder: Path
+
+    @property
+    def access(self) -> Access:
+        secrets, units = self.running.plan.secrets, self.running.supervisor.kept
+        sidecar = units["payloadcms-daprd"].unit.address
+        return Access(self.running.api, sidecar, secrets.admin_key, secrets.tokens[App.PAYLOADCMS].dapr)
+
+    def project(self, project_id: str | None = None) -> AbstractAsyncContextManager[ProjectClient]:
+        return a_project(self.access, project_id)
+
+    @property
+    def objects(self) -> Path:
+        """What the S3 server serves, as a folder."""
+        return self.folder / "objects" / "movie-tasks"
+
+    def units(self, app: App, *, sidecars: bool) -> list[str]:
+        """Names of an app's processes, or of its sidecars."""
+        names = [name for name in self.running.supervisor.kept if name.startswith(f"{app.value}-")]
+        return [name for name in names if name.endswith("-daprd") == sidecars]
+
+    def runs(self, task_id: str) -> list[dict[str, Any]]:
+        """What engines have run of the task and come to the end of, by their own clocks."""
+        path = self.folder / "runs.jsonl"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [run for run in map(json.loads, lines) if run["task_id"] == task_id]
+
+    async def rows(self, database: str, query: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.running.plan.database_url(database))
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(query, *values)
+            return found
+        finally:
+            await connection.close()
+
+    async def check_done_once(
+        self, project: ProjectClient, task_id: str, hooks: Receiver, attempts: range = range(1, 2)
+    ) -> None:
+        """The task is done, with one result, one end in its history and one notification."""
+        task = await project.wait(task_id)
+        assert task["status"] == "done", task["error"]
+        assert task["attempt"] in attempts, await project.history(task_id)
+        await self._until(lambda: _heard_of(hooks, task_id), "no webhook came")
+        file = await project.http.get(task["result"]["url"])
+        assert len(file.content) == task["result"]["size"]
+        media = await self.rows(
+            STATE, "SELECT value FROM dapr_state WHERE key LIKE 'tasks||media:%' AND encode(value, 'escape') LIKE $1",
+            f"%{task_id}%",
+        )  # fmt: skip
+        assert len(media) == 1, "more than one result"
+        endings = [entry for entry in await project.history(task_id) if entry["type"] == "task.done.v1"]
+        assert len(endings) == 1, endings
+        ids = {hook_id for hook_id, told in zip(hooks.ids, hooks.received, strict=True) if told["data"]["id"] == task_id}
+        assert len(ids) == 1, "told of one end under several ids"
+
+    async def check_at_rest(self, letters_before: int = 0) -> None:
+        """Nothing is left of all the tasks but their results."""
+        async with asyncio.timeout(SETTLED_WITHIN_SECONDS):
+            while left := await self._left():
+                await asyncio.sleep(0.5)
+                last = left
+        del last
+
+    async def _left(self) -> list[str]:
+        tables = (("scheduling", "queue"), ("submission", "outbox"), ("storage", "ingests"))
+        counts = {table: (await self.rows(db, f"SELECT count(*) FROM {table}"))[0][0] for db, table in tables}  # noqa: S608
+        staged = [str(path) for path in (self.objects / "staging").rglob("*") if path.is_file()]
+        return [f"{count} in {table}" for table, count in counts.items() if count] + staged
+
+    async def letters(self) -> list[asyncpg.Record]:
+        return await self.rows("submission", "SELECT app, topic, reason FROM dead_letters")
+
+    async def _until(self, true: Any, otherwise: str, within: float = 60) -> None:
+        try:
+            async with asyncio.timeout(within):
+                while not true():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(otherwise) from None
+
+
+def _heard_of(hooks: Receiver, task_id: str) -> bool:
+    return any(told["data"]["id"] == task_id for told in hooks.received)
+
+
+@contextmanager
+def cluster_under_test(folder: Path, **changes: Any) -> Iterator[ClusterUnderTest]:
+    # Postgres runs as a user of its own, who must be able to get there.
+    for parent in (folder, *folder.parents[:3]):
+        if parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o711)
+    options = {"data": folder, "services": SETTINGS, **changes}
+    with cluster(ClusterSettings(**options)) as running:
+        yield ClusterUnderTest(running, folder)
+
+
+def scripted(folder: Path, **changes: Any) -> AbstractContextManagerOfCluster:
+    """Two replicas of everything, and two image workers whose engine does what the prompt says."""
+    os.environ[RUNS] = str(folder / "runs.jsonl")
+    options = {
+        "replicas": 2,
+        "image_workers": 2,
+        "video_workers": 0,
+        "audio_workers": 0,
+        "models": ("tiny-image",),
+        "launcher": ("tests.distributed.launcher",),
+    }
+    return cluster_under_test(folder, **options | changes)
