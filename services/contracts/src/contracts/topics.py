@@ -41,6 +41,7 @@ DEAD_LETTERS = Topic("dead-letters", Component.EVENTS)
 TASK_UPDATES = Topic("task-updates", Component.BROADCAST)
 TASK_CONTROL = Topic("task-control", Component.BROADCAST)
 WORKER_HEARTBEATS = Topic("worker-heartbeats", Component.BROADCAST)
+QUEUE_UPDATES = Topic("queue-updates", Component.BROADCAST)
 ASSIGNMENTS = {medium: Topic(f"assignments-{medium.value}", Component.BROADCAST) for medium in Medium}
 
 TOPICS = (
@@ -50,6 +51,7 @@ TOPICS = (
     TASK_UPDATES,
     TASK_CONTROL,
     WORKER_HEARTBEATS,
+    QUEUE_UPDATES,
     *ASSIGNMENTS.values(),
 )
 
