@@ -4,73 +4,19 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-from contracts.events import Assignment, parse, task_changed, worker_heartbeat
 from contracts.identifiers import task_id_for
-from contracts.records import TaskRecords
-from contracts.tasks import Advance, Fail, Phase, Produce, RequestCancel, Resubmit, TakeBack, Task
-from contracts.testing.examples import NOON, a_problem, a_task, a_worker, produced_media
+from contracts.tasks import Fail, Phase, Produce, RequestCancel, Resubmit, TakeBack
+from contracts.testing.examples import NOON, a_problem, a_task, produced_media
 from contracts.workers import Run, WorkerState
 from scheduling.app import create
-from scheduling.settings import SchedulingSettings
 
-from tests.conftest import Running, Serve, World, settle
-
-LEASE = timedelta(seconds=30)
-
-
-class Scheduling:
-    def __init__(self, running: Running, world: World) -> None:
-        self.running, self.world = running, world
-        self.tasks = TaskRecords(world.state, world.clock)
-        world.jobs.on_ring(self._ring)
-
-    async def _ring(self, name: str) -> None:
-        assert await self.running.ring(name) == 204
-
-    async def accept(self, **changes: object) -> Task:
-        task = a_task(**changes)
-        await self.tasks.create(task)
-        await self.hear(task)
-        return task
-
-    async def hear(self, task: Task) -> None:
-        assert await self.running.deliver(task_changed(task, "test")) == "SUCCESS"
-        await settle(self.world)
-
-    async def heartbeat(self, **changes: object) -> None:
-        worker = a_worker(sent_at=self.world.clock.now(), **changes)
-        assert await self.running.deliver(worker_heartbeat(worker, "test")) == "SUCCESS"
-        await settle(self.world)
-
-    async def pass_time(self, **by: float) -> None:
-        now = self.world.clock.advance(**by)
-        await settle(self.world)
-        await self.world.jobs.ring_due(now)
-        await settle(self.world)
-
-    async def now(self, task: Task) -> Task:
-        found = await self.tasks.get(task.id)
-        assert found is not None
-        return found
-
-    async def generate(self, task: Task) -> None:
-        await self.hear(await self.tasks.change(task.id, lambda found: Advance(found.attempt, Phase.GENERATING)))
-
-    @property
-    def assignments(self) -> list[Assignment]:
-        events = [parse(message.event) for message in self.world.bus.messages]
-        return [event for event in events if isinstance(event, Assignment)]
-
-    def announced(self) -> list[str]:
-        found, self.world.bus.messages[:] = self.world.bus.types, []
-        return found
+from tests.conftest import Serve, World
+from tests.unit.scheduling.driving import Scheduling, settings_of
 
 
 @pytest.fixture
 async def scheduling(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Scheduling]:
-    settings = SchedulingSettings(
-        scheduling_database=database_url("scheduling"), media_url="memory:///", replica="test", lease=LEASE
-    )
+    settings = settings_of(database_url("scheduling"))
     async with serve([create(settings, world.outside)]) as running:
         yield Scheduling(running, world)
 
@@ -181,9 +127,7 @@ async def test_what_nobody_starts_in_time_expires(scheduling: Scheduling) -> Non
 async def test_what_was_handed_back_while_nobody_listened_is_given_out_at_once(
     world: World, serve: Serve, database_url: Callable[[str], str]
 ) -> None:
-    settings = SchedulingSettings(
-        scheduling_database=database_url("scheduling"), media_url="memory:///", replica="test", lease=LEASE
-    )
+    settings = settings_of(database_url("scheduling"))
     async with serve([create(settings, world.outside)]) as running:
         before = Scheduling(running, world)
         await before.heartbeat()
@@ -304,9 +248,7 @@ async def test_a_worker_that_came_back_with_nothing_in_hand_is_given_work(schedu
 async def test_leases_outlive_a_restart_of_scheduling(
     world: World, serve: Serve, database_url: Callable[[str], str]
 ) -> None:
-    settings = SchedulingSettings(
-        scheduling_database=database_url("restart"), media_url="memory:///", replica="test", lease=LEASE
-    )
+    settings = settings_of(database_url("restart"))
     async with serve([create(settings, world.outside)]) as running:
         scheduling = Scheduling(running, world)
         await scheduling.heartbeat()

@@ -67,6 +67,7 @@ TASK_CONTROL = Topic("task-control", Component.BROADCAST, (App.SUBMISSION, App.S
 WORKER_HEARTBEATS = Topic(
     "worker-heartbeats", Component.BROADCAST, WORKERS, (App.SUBMISSION, App.SCHEDULING, *WORKERS), 3, SHORT
 )
+QUEUE_UPDATES = Topic("queue-updates", Component.BROADCAST, (App.SCHEDULING,), (App.SCHEDULING,), 1, SHORT)
 ASSIGNMENTS = {
     medium: Topic(
         f"assignments-{medium.value}", Component.BROADCAST, (App.SCHEDULING,), (worker_app(medium),), 1, SHORT
@@ -81,6 +82,7 @@ TOPICS = (
     TASK_UPDATES,
     TASK_CONTROL,
     WORKER_HEARTBEATS,
+    QUEUE_UPDATES,
     *ASSIGNMENTS.values(),
 )
 

@@ -1,5 +1,6 @@
 """The composition root of scheduling."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +12,16 @@ from chassis.database import Database
 from chassis.deliveries import Subscription
 from chassis.outside import Outside
 from chassis.service import Service
-from contracts.events import TaskChanged, WorkerHeartbeat
+from contracts.events import QueueGrew, TaskChanged, WorkerHeartbeat
 from contracts.records import TaskRecords
 from contracts.tasks import Backoff
-from contracts.topics import TASK_EVENTS, WORKER_HEARTBEATS, App
+from contracts.topics import QUEUE_UPDATES, TASK_EVENTS, WORKER_HEARTBEATS, App
 
+from scheduling.adapters.leaderships import SqlLeaderships
 from scheduling.adapters.queue import SqlLedger, SqlQueue
 from scheduling.adapters.tables import Table
 from scheduling.adapters.workers import HeardWorkers
+from scheduling.handlers.leading import Leading
 from scheduling.handlers.listening import Listening
 from scheduling.handlers.matching import Matching, Policy, Wishes
 from scheduling.handlers.watching import Watchdog
@@ -32,25 +35,37 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     workers = HeardWorkers(clock, settings.lease)
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
-    wishes = Wishes()
-    listening = Listening(queue, ledger, workers, alarm.at, wishes.add, clock, settings.lease)
+    leading = Leading(SqlLeaderships(database), clock, settings.replica, settings.leader_lease)
+    wishes, look_wanted = Wishes(), asyncio.Event()
+    listening = Listening(
+        queue, ledger, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease
+    )
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
     matching = Matching(
-        outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, clock, policy, wishes
+        outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, leading.leads, clock, policy, wishes
     )
     backoff = Backoff(settings.first_retry, settings.longest_retry)
     watchdog = Watchdog(
-        tasks, queue, publisher, listening.note, wishes.add, clock, settings.lease, backoff, random.Random()
-    )
+        tasks, queue, publisher, listening.note, wishes.add, leading.leads, clock, settings.lease, backoff,
+        random.Random(), look_wanted,
+    )  # fmt: skip
+    ring = partial(alarm.ring, watchdog.look)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with database.opened():
-            # While scheduling was away nobody's heartbeat could renew a lease.
-            await queue.renew_all(clock.now() + settings.lease)
-            async with background(alarm.keep_set(), matching.keep_matching()):
-                alarm.at(clock.now())
-                yield
+            try:
+                # Where there is one replica, it leads before it hears anything.
+                await leading.look(watchdog)
+                async with background(
+                    alarm.keep_set(),
+                    leading.keep_looking(watchdog),
+                    matching.keep_matching(),
+                    watchdog.keep_looking(ring),
+                ):
+                    yield
+            finally:
+                await leading.resign()
 
     return Service(
         name=App.SCHEDULING,
@@ -61,8 +76,9 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
                 after={TaskChanged: listening.on_heard_by_all},
             ),
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: listening.on_heartbeat}),
+            Subscription(QUEUE_UPDATES, {QueueGrew: listening.on_queue_grew}),
         ),
-        jobs={"scheduling-watchdog-": partial(alarm.ring, watchdog.look)},
+        jobs={"scheduling-watchdog-": ring},
         running=running,
         checks={"database": database.check},
     )

@@ -9,6 +9,7 @@ from contracts.media import Medium
 from contracts.tasks import Phase, Task
 from contracts.workers import WorkerStatus
 
+from scheduling.domain.leading import Leadership
 from scheduling.domain.usage import Usage
 
 
@@ -78,3 +79,12 @@ class Workers(Protocol):
 
     def available(self, medium: Medium) -> Sequence[WorkerStatus]:
         """Those heard of lately that take work."""
+
+
+class Leaderships(Protocol):
+    """Where it is written down who leads."""
+
+    async def read(self) -> Leadership | None: ...
+
+    async def swap(self, found: Leadership | None, claimed: Leadership) -> bool:
+        """Writes the claim if exactly what was found still stands there; says whether it did."""

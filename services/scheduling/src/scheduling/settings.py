@@ -8,6 +8,8 @@ from chassis.settings import Duration, ProcessSettings
 class SchedulingSettings(ProcessSettings):
     scheduling_database: str = "sqlite:///data/scheduling.db"
     """SQLAlchemy URL of the private tables."""
+    leader_lease: Duration = timedelta(seconds=5)
+    """How long a leader that has stopped beating is waited for before another replica takes over."""
     lease: Duration = timedelta(seconds=30)
     """How long a run is believed in after its worker was last heard of."""
     start_within: Duration = timedelta(seconds=15)

@@ -14,15 +14,18 @@ from contracts.events.schemas import (
     DeadLetter,
     FeedEntry,
     FeedGrew,
+    QueueGrew,
     TaskChanged,
     TaskProgressed,
     TaskRejected,
     WorkerHeartbeat,
 )
+from contracts.media import Medium
 from contracts.tasks import Phase, Task
 from contracts.topics import (
     ASSIGNMENTS,
     DEAD_LETTERS,
+    QUEUE_UPDATES,
     TASK_CONTROL,
     TASK_EVENTS,
     TASK_UPDATES,
@@ -91,6 +94,11 @@ def worker_heartbeat(worker: WorkerStatus, source: str) -> Message:
         WORKER_HEARTBEATS, worker.worker_id, event_id, "worker.heartbeat.v1", source, WorkerHeartbeat(worker=worker),
         worker.sent_at,
     )  # fmt: skip
+
+
+def queue_grew(medium: Medium, source: str, now: AwareDatetime) -> Message:
+    event_id = f"queue:{medium.value}:{now.isoformat()}"
+    return _message(QUEUE_UPDATES, medium.value, event_id, "queue.grew.v1", source, QueueGrew(medium=medium), now)
 
 
 def source_of(app: str) -> str:

@@ -13,6 +13,7 @@ from contracts.tasks import Phase, ProcessingProgress, Task
 from contracts.topics import (
     ASSIGNMENTS,
     DEAD_LETTERS,
+    QUEUE_UPDATES,
     TASK_CONTROL,
     TASK_EVENTS,
     TASK_REQUESTS,
@@ -136,6 +137,15 @@ class WorkerHeartbeat(Event):
     worker: WorkerStatus
 
 
+class QueueGrew(Event):
+    """A replica of scheduling heard of what only the leading one acts on: there may be something to do."""
+
+    types = ("queue.grew.v1",)
+    topics = (QUEUE_UPDATES,)
+
+    medium: Medium
+
+
 class DeadLetter(Event):
     """An event that could not be handled, with the reason, kept for an operator."""
 
@@ -158,6 +168,7 @@ EVENTS: tuple[type[Event], ...] = (
     Assignment,
     CancelRequested,
     WorkerHeartbeat,
+    QueueGrew,
     DeadLetter,
 )
 

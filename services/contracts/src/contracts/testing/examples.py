@@ -17,6 +17,7 @@ from contracts.events import (
     cancel_requested,
     dead_letter,
     feed_grew,
+    queue_grew,
     task_changed,
     task_progressed,
     task_rejected,
@@ -152,6 +153,7 @@ def an_event_of_each() -> list[Message]:
         assignment(assigned, task, "test", NOON),
         cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
         worker_heartbeat(a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",)), "test"),
+        queue_grew(Medium.IMAGE, "test", NOON),
         dead_letter("submission", "task-requests", "malformed-event: no data", b"{}", NOON),
     ]
 

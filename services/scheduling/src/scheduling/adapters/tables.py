@@ -41,3 +41,11 @@ class UsageRow(Table, table=True):
     project_id: str = Field(primary_key=True)
     seconds: float
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LeadershipRow(Table, table=True):
+    __tablename__ = "leadership"
+
+    id: int = Field(primary_key=True)
+    holder: str
+    beat: int

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from contracts.events import CloudEvent, TaskChanged, WorkerHeartbeat
+from contracts.events import CloudEvent, QueueGrew, TaskChanged, WorkerHeartbeat
 from contracts.media import Medium
 from contracts.ports import Clock
 from contracts.tasks import Phase, Task
@@ -24,7 +24,9 @@ class Listening:
     ledger: Ledger
     workers: Workers
     wake_at: Callable[[datetime], None]
+    look_soon: Callable[[], None]
     match_soon: Callable[[Medium], None]
+    leads: Callable[[], bool]
     clock: Clock
     lease: timedelta
     _renewed: dict[str, datetime] = field(default_factory=dict)
@@ -51,9 +53,24 @@ class Listening:
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         worker = heartbeat.worker
         self.workers.heard(worker)
-        if worker.runs:
-            await self._renew(worker)
-        self.match_soon(worker.medium)
+        # All replicas hear heartbeats: those that do not lead keep their picture of the workers for the day they do.
+        if self.leads():
+            if worker.runs:
+                await self._renew(worker)
+            self.match_soon(worker.medium)
+
+    async def on_queue_grew(self, grew: QueueGrew, _envelope: CloudEvent) -> None:
+        """Another replica noted something, or was rung for what is due."""
+        if not self.leads():
+            return
+        self.match_soon(grew.medium)
+        due = await self.queue.next_due()
+        if due is None:
+            return
+        if due <= self.clock.now():
+            self.look_soon()
+        else:
+            self.wake_at(due)
 
     async def _renew(self, worker: WorkerStatus) -> None:
         """Not at every heartbeat: a lease that was renewed a moment ago is long enough still."""

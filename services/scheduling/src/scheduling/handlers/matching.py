@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from contracts.catalog import Catalog, ModelEntry
 from contracts.errors import IllegalTransition, NotFound, RetryableError
-from contracts.events import Assignment, assignment, task_changed
+from contracts.events import Assignment, assignment, queue_grew, task_changed
 from contracts.media import Medium
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
@@ -30,7 +30,7 @@ ON_DEVICE = (Phase.ASSIGNED, Phase.LOADING_MODEL, Phase.GENERATING)
 
 
 class Wishes:
-    """Media that want a matching pass. Many wishes for one medium make one pass."""
+    """Media that want a matching pass, here or by the leader. Many wishes for one medium make one pass."""
 
     def __init__(self) -> None:
         self._media: dict[Medium, None] = {}
@@ -67,16 +67,24 @@ class Matching:
     workers: Workers
     publisher: Publisher
     note: Callable[[Task], Awaitable[None]]
+    leads: Callable[[], bool]
     clock: Clock
     policy: Policy
     wishes: Wishes
 
     async def keep_matching(self) -> None:
-        """Runs for as long as the service does: a pass whenever something may have changed."""
+        """Runs for as long as the service does: a pass whenever something may have changed.
+
+        A replica that does not lead tells the one that does. Should nobody lead, nothing is lost: who
+        takes over matches everything.
+        """
         while True:
             medium = await self.wishes.next()
             try:
-                await self.match_once(medium)
+                if self.leads():
+                    await self.match_once(medium)
+                else:
+                    await self.publisher.publish(queue_grew(medium, App.SCHEDULING, self.clock.now()))
             except RetryableError as error:
                 log.warning("matching is put off", medium=medium.value, reason=error.detail)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -96,6 +104,8 @@ class Matching:
         waiting = [_waiting(entry, model) for entry in ready if (model := self.catalog.get(entry.model))]
         usage = await self._usage(held)
         for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
+            if not self.leads():
+                return
             await self._assign(pairing, medium)
 
     async def _assign(self, pairing: Pairing, medium: Medium) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from contracts.errors import RetryableError
 from contracts.events import CancelRequested, cancel_requested, task_changed
 from contracts.media import Medium
 from contracts.ports import Clock, Publisher
@@ -19,6 +20,10 @@ from scheduling.ports import Entry, Queue
 
 log = structlog.get_logger(__name__)
 
+PAUSE_SECONDS = 1.0
+TELL_AGAIN = timedelta(seconds=2)
+"""How soon a replica that does not lead says again that something is due."""
+
 
 @dataclass(frozen=True)
 class Watchdog:
@@ -27,21 +32,58 @@ class Watchdog:
     publisher: Publisher
     note: Callable[[Task], Awaitable[None]]
     match_soon: Callable[[Medium], None]
+    leads: Callable[[], bool]
     clock: Clock
     lease: timedelta
     backoff: Backoff
     randomness: random.Random
+    wanted: asyncio.Event
+    """Set by who wants a look before the alarm rings."""
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def prepare(self) -> None:
+        """While nobody led, nobody's heartbeat could renew a lease."""
+        await self.queue.renew_all(self.clock.now() + self.lease)
+
+    def begin(self) -> None:
+        """Looks at everything and matches everything anew."""
+        self._caught_up.clear()
+        self.wanted.set()
+        for medium in Medium:
+            self.match_soon(medium)
+
+    async def keep_looking(self, ring: Callable[[], Awaitable[None]]) -> None:
+        """Runs for as long as the service does: rings whenever a look is wanted."""
+        while True:
+            await self.wanted.wait()
+            self.wanted.clear()
+            try:
+                await ring()
+            except RetryableError as error:
+                log.warning("the watchdog's look is put off", reason=error.detail)
+                await asyncio.sleep(PAUSE_SECONDS)
+                self.wanted.set()
 
     async def look(self, now: datetime) -> datetime | None:
         """Moves on everything that is due; says when the next task is."""
-        if not self._caught_up.is_set():
-            await self._catch_up(now)
-            self._caught_up.set()
-        for entry in await self.queue.due(now):
-            await self._look_at(entry, now)
-            self.match_soon(entry.medium)
-        return await self.queue.next_due()
+        async with self._looking:
+            if not self.leads():
+                return await self._pass_on(now)
+            if not self._caught_up.is_set():
+                await self._catch_up(now)
+                self._caught_up.set()
+            for entry in await self.queue.due(now):
+                await self._look_at(entry, now)
+                self.match_soon(entry.medium)
+            return await self.queue.next_due()
+
+    async def _pass_on(self, now: datetime) -> datetime | None:
+        """The scheduler rings any replica it likes; what is due is the leader's to do."""
+        for medium in {entry.medium for entry in await self.queue.due(now)}:
+            self.match_soon(medium)
+        following = await self.queue.next_due()
+        return max(following, now + TELL_AGAIN) if following else None
 
     async def _catch_up(self, now: datetime) -> None:
         """What workers had when we went may have been handed back or ended, and nobody was there to hear it."""

@@ -1,0 +1,94 @@
+"""One replica leads: it matches, renews leases and watches. The others hear, note, and stand by."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from contracts.errors import RetryableError
+from contracts.ports import Clock
+
+from scheduling.domain.leading import NOBODY, Leadership, Seen, claim, must_beat, see, still_leads
+from scheduling.ports import Leaderships
+
+log = structlog.get_logger(__name__)
+
+LOOKS_PER_LEASE = 12
+
+
+class Duties(Protocol):
+    """What falls to a replica that takes over."""
+
+    async def prepare(self) -> None:
+        """Done before it leads."""
+
+    def begin(self) -> None:
+        """Done once it leads."""
+
+
+class Leading:
+    """This replica's part in who leads."""
+
+    def __init__(
+        self,
+        leaderships: Leaderships,
+        clock: Clock,
+        replica: str,
+        lease: timedelta,
+    ) -> None:
+        self._leaderships = leaderships
+        self._clock = clock
+        self._replica = replica
+        self._lease = lease
+        self._seen: Seen | None = None
+        self._held: Leadership | None = None
+        self._beaten_at: datetime | None = None
+        """When the beat that is written down was asked for; none while another replica leads."""
+
+    def leads(self) -> bool:
+        """Whether this replica leads at this moment. Asked before each thing that only the leader does."""
+        return self._beaten_at is not None and still_leads(self._beaten_at, self._clock.now(), self._lease)
+
+    async def keep_looking(self, duties: Duties) -> None:
+        """Runs for as long as the service does."""
+        while True:
+            try:
+                await self.look(duties)
+            except RetryableError as error:
+                log.warning("who leads cannot be told now", replica=self._replica, reason=error.detail)
+            await asyncio.sleep(self._lease.total_seconds() / LOOKS_PER_LEASE)
+
+    async def look(self, duties: Duties) -> None:
+        """Beats when it is time to, or takes over from a leader that has stopped beating."""
+        asked_at = self._clock.now()
+        if self._beaten_at is not None and not must_beat(self._beaten_at, asked_at, self._lease):
+            return
+        found = await self._leaderships.read()
+        now = self._clock.now()
+        self._seen = see(self._seen, found, now)
+        claimed = claim(self._replica, self._seen, now, self._lease)
+        if claimed is None or not await self._leaderships.swap(found, claimed):
+            self._follow()
+            return
+        led = self.leads()
+        if not led:
+            await duties.prepare()
+        self._held, self._beaten_at = claimed, asked_at
+        if not led:
+            log.info("this replica leads", replica=self._replica, beat=claimed.beat)
+            duties.begin()
+
+    async def resign(self) -> None:
+        """Lets another replica take over at once. For the very end, when nothing is done any more."""
+        held, self._held, self._beaten_at = self._held, None, None
+        if held is None:
+            return
+        try:
+            await self._leaderships.swap(held, Leadership(NOBODY, held.beat + 1))
+        except RetryableError as error:
+            log.warning("leadership could not be given up; it runs out", replica=self._replica, reason=error.detail)
+
+    def _follow(self) -> None:
+        if self._beaten_at is not None:
+            log.warning("another replica leads", replica=self._replica)
+        self._held, self._beaten_at = None, None
