@@ -1,5 +1,6 @@
 """Every endpoint of submission, from the point of view of who calls it."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -259,6 +260,24 @@ class TestListing:
     async def test_a_made_up_cursor_is_refused(self, api: Api, cursor: str) -> None:
         answer = await api.call("GET", "/projects/p1/tasks", params={"cursor": cursor})
         assert answer.status_code == (200 if cursor == "" else 422)
+
+    @pytest.mark.parametrize(
+        ("sort", "value", "task_id"),
+        [
+            ("-created_at", '"yesterday"', '"x"'),
+            ("-created_at", '"2026-01-01T12:00:00"', '"x"'),
+            ("-created_at", '"0001-01-01T00:00:00+14:00"', '"x"'),
+            ("-created_at", '"2026-01-01T12:00:00Z"', r'"\ud800"'),
+            ("priority", "4294967296", '"x"'),
+            ("priority", "true", "{"),
+        ],
+    )
+    async def test_a_cursor_with_what_no_column_can_hold_is_refused(
+        self, api: Api, sort: str, value: str, task_id: str
+    ) -> None:
+        cursor = base64.urlsafe_b64encode(f'["{sort}",{value},{task_id}]'.encode()).decode()
+        answer = await api.call("GET", "/projects/p1/tasks", params={"cursor": cursor, "sort": sort})
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
 
     @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"sort": "id"}, {"status": "lost"}])
     async def test_a_wrong_filter_is_refused(self, api: Api, query: dict[str, str]) -> None:

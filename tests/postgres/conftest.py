@@ -32,6 +32,11 @@ class Server:
     def url(self, database: str = "postgres", user: str = USER, password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def create_database(self, name: str, options: str) -> str:
+        """Its URL."""
+        self._run("psql", self.url(), "-q", "-c", f"CREATE DATABASE {name} {options}")
+        return self.url(name)
+
     def initialize(self) -> None:
         secret = self.data.with_name("password")
         secret.write_text(PASSWORD)

@@ -5,8 +5,13 @@ import asyncio
 import pytest
 from chassis.database import Database, insert
 from contracts.errors import DependencyUnavailable
+from contracts.identifiers import task_id_for
+from contracts.testing.examples import a_task
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select, text, update
 from structlog.testing import capture_logs
+from submission.adapters.read_model import SqlReadModel
+from submission.adapters.tables import Table as Submission
+from submission.domain import TaskFilter, words_of
 
 from tests.postgres.conftest import PASSWORD, Server
 
@@ -210,3 +215,16 @@ async def test_nul_and_every_other_character_can_be_kept(server: Server) -> None
                 await tx.execute(insert(SHOTS), [{"id": number, "title": title}, {"id": number + 100, "title": title}])
                 kept = (await tx.execute(select(SHOTS.c.title).where(SHOTS.c.id == number))).scalar_one()
             assert kept == title.replace("\0", "\ufffd")
+
+
+async def test_beginnings_of_words_are_found_whatever_the_servers_language(server: Server) -> None:
+    german = server.create_database("german", "LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' TEMPLATE template0")
+    database = Database(german, Submission.metadata)
+    read_model = SqlReadModel(database)
+    async with database.opened():
+        for word in ("straße", "Strasse", "über", "uber", "ø"):
+            task = a_task(id=task_id_for("p1", word), project_id="p1", params={"prompt": word})
+            await read_model.record(task, word, "task.accepted.v1")
+        for beginning, expected in (("str", {"straße", "Strasse"}), ("ü", {"über"}), ("strasse", {"Strasse"})):
+            page = await read_model.list("p1", TaskFilter(words=words_of(beginning)), 10, None)
+            assert {task.params["prompt"] for task in page.tasks} == expected

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 from contracts.errors import DependencyUnavailable
-from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, parse, task_changed
+from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, dead_letter, parse, task_changed
 from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
 from contracts.tasks import Task
+from contracts.testing.examples import NOON, a_task
 from contracts.topics import DEAD_LETTERS, TASK_EVENTS, TASK_REQUESTS
 from submission.app import create
 from submission.settings import SubmissionSettings
@@ -218,3 +219,19 @@ async def test_what_daprd_dead_letters_is_kept_as_it_was(submission: Submission,
     answer = await submission.running.http.get("/api/v1/admin/dead-letters", headers={"X-Admin-Key": ADMIN_KEY})
     [letter] = answer.json()
     assert (letter["topic"], letter["event"]) == (topic, body.decode())
+
+
+async def test_a_dead_letter_can_hold_any_bytes(submission: Submission) -> None:
+    body = b'{"topic": "task-\\u0000\\ud800", "data": "a\0b\xff"}'
+    assert await submission.running.deliver_raw("events", DEAD_LETTERS.name, body) == "SUCCESS"
+    told = dead_letter("storage", "task-events", "bug: '\0'", b"a\0b", NOON)
+    assert await submission.running.deliver(told) == "SUCCESS"
+    answer = await submission.running.http.get("/api/v1/admin/dead-letters", headers={"X-Admin-Key": ADMIN_KEY})
+    assert {letter["app"] for letter in answer.json()} == {"?", "storage"}
+
+
+async def test_a_number_that_nobody_counts_to_is_no_reason_to_stumble(submission: Submission) -> None:
+    task_id = (await submission.submit()).json()["id"]
+    forged = a_task(id=task_id, project_id="p1", seq=2**40, attempt=2**40)
+    assert await submission.running.deliver(task_changed(forged, "test")) == "SUCCESS"
+    assert not [message for message in submission.world.bus.messages if message.topic is DEAD_LETTERS]

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from contracts.catalog import ModelEntry
@@ -15,6 +15,7 @@ from contracts.media import MediaResult, Medium
 from contracts.queues import QueuedTask, TaskQueue
 from contracts.tasks import PICK_UP_WITHIN, Phase, Priority, Status, Task, TaskRequest
 from contracts.workers import WorkerStatus
+from pydantic_core import from_json
 
 LONGEST_PAGE = 200
 QUEUE_SHOWN = 100
@@ -113,25 +114,37 @@ class Cursor:
     """Where a page ended: the last task's sort value and its id, which breaks ties."""
 
     sort: Sort
-    value: str | int
+    value: datetime | int
     task_id: str
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(json.dumps([self.sort.value, self.value, self.task_id]).encode()).decode()
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        return base64.urlsafe_b64encode(json.dumps([self.sort.value, value, self.task_id]).encode()).decode()
 
 
 def read_cursor(text: str, sort: Sort) -> Cursor:
     """Raises `InvalidRequest` for what is no cursor, or one of another order."""
     try:
-        made_for, value, task_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-        cursor = Cursor(Sort(made_for), value, task_id)
-    except (ValueError, TypeError):
+        name, value, task_id = from_json(base64.urlsafe_b64decode(text.encode()))
+        made_for = Sort(name)
+        place = _rank(value) if made_for.column == "priority" else _moment(value)
+    except (ValueError, TypeError, OverflowError):
         raise _bad_cursor(text, "is not one that this API has given out") from None
-    if cursor.sort is not sort:
-        raise _bad_cursor(text, f"was given out for sort={cursor.sort.value}")
-    if not isinstance(task_id, str) or not isinstance(value, int if sort.column == "priority" else str):
-        raise _bad_cursor(text, "is not one that this API has given out")
-    return cursor
+    if made_for is not sort:
+        raise _bad_cursor(text, f"was given out for sort={made_for.value}")
+    return Cursor(made_for, place, str(task_id))
+
+
+def _rank(value: object) -> int:
+    if not isinstance(value, int) or value not in PRIORITY_RANK.values():
+        raise ValueError("no rank of a priority")
+    return value
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or (moment := datetime.fromisoformat(value)).tzinfo is None:
+        raise ValueError("no moment")
+    return moment.astimezone(UTC)
 
 
 def _bad_cursor(text: str, detail: str) -> InvalidRequest:

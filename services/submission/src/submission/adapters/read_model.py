@@ -57,7 +57,7 @@ class SqlReadModel:
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(
             tasks=[Task.model_validate_json(row.record) for row in rows[:limit]],
-            next=Cursor(wanted.sort, _sort_value(last, wanted.sort), last.id) if last else None,
+            next=Cursor(wanted.sort, getattr(last, wanted.sort.column), last.id) if last else None,
         )
 
     async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
@@ -149,17 +149,11 @@ def _column(sort: Sort) -> Any:
     return getattr(TaskRow, sort.column)
 
 
-def _sort_value(row: Any, sort: Sort) -> str | int:
-    value = getattr(row, sort.column)
-    return value.isoformat() if isinstance(value, datetime) else int(value)
-
-
 def _beyond(column: Any, cursor: Cursor) -> ColumnElement[bool]:
-    value: Any = cursor.value if isinstance(cursor.value, int) else datetime.fromisoformat(cursor.value)
     id_ = col(TaskRow.id)
     if cursor.sort.descending:
-        return or_(column < value, and_(column == value, id_ < cursor.task_id))
-    return or_(column > value, and_(column == value, id_ > cursor.task_id))
+        return or_(column < cursor.value, and_(column == cursor.value, id_ < cursor.task_id))
+    return or_(column > cursor.value, and_(column == cursor.value, id_ > cursor.task_id))
 
 
 def _conditions(project_id: str, wanted: TaskFilter) -> list[ColumnElement[bool]]:

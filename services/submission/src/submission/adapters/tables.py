@@ -4,9 +4,12 @@ from datetime import datetime
 
 from chassis.database import UtcDateTime
 from pydantic import JsonValue
-from sqlalchemy import JSON, Text
+from sqlalchemy import JSON, BigInteger, String, Text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Index, SQLModel
+
+BY_BYTES = String().with_variant(String(collation="C"), "postgresql")
+"""Ordered by its characters' numbers in every database, so that a beginning is a range."""
 
 
 class Table(SQLModel, registry=registry()):
@@ -25,7 +28,7 @@ class TaskRow(Table, table=True):
 
     id: str = Field(primary_key=True)
     project_id: str
-    seq: int
+    seq: int = Field(sa_type=BigInteger)
     phase: str
     status: str
     medium: str
@@ -50,7 +53,7 @@ class WordRow(Table, table=True):
     __table_args__ = (Index("words_by_project", "project_id", "word", "task_id"),)
 
     task_id: str = Field(primary_key=True)
-    word: str = Field(primary_key=True)
+    word: str = Field(primary_key=True, sa_type=BY_BYTES)
     project_id: str
 
 
@@ -62,9 +65,9 @@ class HistoryRow(Table, table=True):
     task_id: str
     type: str
     at: datetime = Field(sa_type=UtcDateTime)
-    seq: int
+    seq: int = Field(sa_type=BigInteger)
     phase: str
-    attempt: int
+    attempt: int = Field(sa_type=BigInteger)
     worker_id: str | None
     detail: str | None
 
@@ -73,7 +76,7 @@ class OutboxRow(Table, table=True):
     __tablename__ = "outbox"
 
     task_id: str = Field(primary_key=True)
-    seq: int
+    seq: int = Field(sa_type=BigInteger)
     due: datetime = Field(sa_type=UtcDateTime, index=True)
     record: str = Field(sa_type=Text)
 

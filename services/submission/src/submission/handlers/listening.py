@@ -1,11 +1,11 @@
 """What submission hears on the bus and keeps: tasks' lives, workers' heartbeats, dead letters."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from contracts.events import CloudEvent, DeadLetter, TaskChanged, WorkerHeartbeat
 from contracts.ports import Clock
+from pydantic_core import from_json
 
 from submission.ports import Directory, KeptLetter, ReadModel, Workers
 
@@ -41,7 +41,7 @@ class Listening:
 def _topic_of(body: bytes) -> str:
     """daprd writes the topic an event came from into it; a dead letter keeps the one it failed on."""
     try:
-        found = json.loads(body)
+        found = from_json(body)
     except ValueError:
         return "?"
     return str(found.get("topic", "?")) if isinstance(found, dict) else "?"
