@@ -92,6 +92,10 @@ test-unit: .venv/.synced ## Unit and contract tests, over fakes
 test-integration: setup ## On real daprd, real pipelines and real files
 	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q --timeout=400
 
+.PHONY: test-distributed
+test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken that can break
+	$(WITH_CLUSTER) $(PYTHON) -m pytest tests/distributed -q --timeout=400
+
 .PHONY: bench
 bench: setup ## Measure what the platform costs, as a table
 	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench

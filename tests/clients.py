@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+PATIENCE_SECONDS = 60
 ENDED = ("done", "failed", "cancelled", "expired")
 
 
@@ -32,11 +33,24 @@ class Access:
     dapr_api_token: str
 
 
+class Patient(httpx.AsyncHTTPTransport):
+    """Asks again for what can be asked twice, while a service is away: as clients are told to by `Retry-After`."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                answer = await super().handle_async_request(request)
+                if request.method != "GET" or answer.status_code not in (502, 503):
+                    return answer
+                await answer.aclose()
+                await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def a_project(access: Access, project_id: str | None = None) -> AsyncIterator["ProjectClient"]:
     """A new project, and a client with a key of it."""
     project_id = project_id or f"p-{secrets.token_hex(4)}"
-    async with httpx.AsyncClient(base_url=access.api, timeout=30, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=access.api, timeout=30, transport=Patient()) as http:
         client = ProjectClient(access, http, project_id)
         await client.admin("POST", "/projects", json={"id": project_id, "name": project_id})
         issued = await client.admin("POST", f"/projects/{project_id}/keys", json={})

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from cluster.running import Cluster, cluster
 from cluster.settings import ClusterSettings
 from contracts.topics import App
 
-from tests.clients import Access, ProjectClient, Receiver, a_project
+from tests.clients import ENDED, Access, ProjectClient, Receiver, a_project
 from tests.distributed.launcher import RUNS
 
 SETTLED_WITHIN_SECONDS = 60
+RESULTS = "SELECT key FROM dapr_state WHERE key LIKE 'tasks||media:%' AND encode(value, 'escape') LIKE $1"
 # Short enough to watch a worker being given up, long enough for a slow machine to be heard in time.
 SETTINGS = {
     "lease": "6",
@@ -80,23 +81,32 @@ class ClusterUnderTest:
         await self._until(lambda: _heard_of(hooks, task_id), "no webhook came")
         file = await project.http.get(task["result"]["url"])
         assert len(file.content) == task["result"]["size"]
-        media = await self.rows(
-            STATE, "SELECT value FROM dapr_state WHERE key LIKE 'tasks||media:%' AND encode(value, 'escape') LIKE $1",
-            f"%{task_id}%",
-        )  # fmt: skip
+        media = await self.rows(STATE, RESULTS, f"%{task_id}%")
         assert len(media) == 1, "more than one result"
-        endings = [entry for entry in await project.history(task_id) if entry["type"] == "task.done.v1"]
-        assert len(endings) == 1, endings
-        ids = {hook_id for hook_id, told in zip(hooks.ids, hooks.received, strict=True) if told["data"]["id"] == task_id}
+        assert await self._endings(project, task_id) == ["task.done.v1"]
+        ids = {
+            hook_id for hook_id, told in zip(hooks.ids, hooks.received, strict=True) if told["data"]["id"] == task_id
+        }
         assert len(ids) == 1, "told of one end under several ids"
 
-    async def check_at_rest(self, letters_before: int = 0) -> None:
-        """Nothing is left of all the tasks but their results."""
+    async def _endings(self, project: ProjectClient, task_id: str) -> list[str]:
+        """What the history says of the task's end, once it has heard of it."""
         async with asyncio.timeout(SETTLED_WITHIN_SECONDS):
-            while left := await self._left():
-                await asyncio.sleep(0.5)
-                last = left
-        del last
+            while True:
+                told = [entry["type"] for entry in await project.history(task_id)]
+                if ends := [one for one in told if one.split(".")[1] in ENDED]:
+                    return ends
+                await asyncio.sleep(0.1)
+
+    async def check_at_rest(self) -> None:
+        """Nothing is left of all the tasks but their results."""
+        left: list[str] = ["not looked yet"]
+        try:
+            async with asyncio.timeout(SETTLED_WITHIN_SECONDS):
+                while left := await self._left():
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise AssertionError(f"left behind: {left}") from None
 
     async def _left(self) -> list[str]:
         tables = (("scheduling", "queue"), ("submission", "outbox"), ("storage", "ingests"))
@@ -131,7 +141,7 @@ def cluster_under_test(folder: Path, **changes: Any) -> Iterator[ClusterUnderTes
         yield ClusterUnderTest(running, folder)
 
 
-def scripted(folder: Path, **changes: Any) -> AbstractContextManagerOfCluster:
+def scripted(folder: Path, **changes: Any) -> AbstractContextManager[ClusterUnderTest]:
     """Two replicas of everything, and two image workers whose engine does what the prompt says."""
     os.environ[RUNS] = str(folder / "runs.jsonl")
     options = {

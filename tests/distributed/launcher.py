@@ -51,8 +51,12 @@ async def as_the_prompt_says(engine: ScriptedEngine, job: RunJob) -> AsyncGenera
             yield report
     finally:
         line = {"task_id": job.task_id, "attempt": job.attempt, "from": began, "to": time.time(), "outcome": outcome}
-        with Path(os.environ[RUNS]).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        await asyncio.to_thread(note_run, json.dumps(line))
+
+
+def note_run(line: str) -> None:
+    with Path(os.environ[RUNS]).open("a") as file:
+        file.write(line + "\n")
 
 
 def scripted_worker(settings: WorkerSettings, outside: Outside) -> Service:

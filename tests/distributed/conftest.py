@@ -1,0 +1,33 @@
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.clients import ProjectClient, Receiver, receiver
+from tests.distributed.cluster_under_test import ClusterUnderTest, scripted
+
+
+@pytest.fixture(scope="session")
+def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
+    with scripted(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+async def cluster(started_cluster: ClusterUnderTest) -> AsyncIterator[ClusterUnderTest]:
+    """The one cluster that tests break and mend again. Whatever a test did, at its end nothing is left behind."""
+    letters = await started_cluster.letters()
+    yield started_cluster
+    await started_cluster.check_at_rest()
+    assert await started_cluster.letters() == letters, "a dead letter that nobody provoked"
+
+
+@pytest.fixture
+async def project(cluster: ClusterUnderTest) -> AsyncIterator[ProjectClient]:
+    async with cluster.project() as made:
+        yield made
+
+
+@pytest.fixture
+async def hooks(project: ProjectClient) -> AsyncIterator[Receiver]:
+    async with receiver(project) as registered:
+        yield registered
