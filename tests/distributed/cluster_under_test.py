@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 from cluster.plan import STATE
 from cluster.running import Cluster, cluster
 from cluster.settings import ClusterSettings
 from contracts.topics import App
+from create_topics import client_settings
 
 from tests.clients import ENDED, Access, ProjectClient, Receiver, a_project
 from tests.distributed.launcher import RUNS
@@ -56,6 +58,15 @@ class ClusterUnderTest:
         """Names of an app's processes, or of its sidecars."""
         names = [name for name in self.running.supervisor.kept if name.startswith(f"{app.value}-")]
         return [name for name in names if name.endswith("-daprd") == sidecars]
+
+    def broker_settings(self) -> dict[str, Any]:
+        """For a Kafka client that may do everything."""
+        return client_settings(self.running.plan.broker_environment())
+
+    async def until_workers_are_ready(self) -> None:
+        async with httpx.AsyncClient(base_url=self.running.api) as http, asyncio.timeout(60):
+            while not await _take_work(http, self.running.plan.settings.image_workers):
+                await asyncio.sleep(0.2)
 
     def runs(self, task_id: str) -> list[dict[str, Any]]:
         """What engines have run of the task and come to the end of, by their own clocks."""
@@ -124,6 +135,11 @@ class ClusterUnderTest:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(otherwise) from None
+
+
+async def _take_work(http: httpx.AsyncClient, number: int) -> bool:
+    answer = await http.get("/api/v1/health")
+    return answer.is_success and answer.json()["workers_ready"].get("image", 0) >= number
 
 
 def _heard_of(hooks: Receiver, task_id: str) -> bool:

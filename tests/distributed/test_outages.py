@@ -1,0 +1,166 @@
+"""What the services stand on goes away and comes back: what can be answered is answered, and work resumes by itself."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+from contracts.topics import App
+
+from tests.clients import ProjectClient, Receiver
+from tests.distributed.cluster_under_test import ClusterUnderTest
+
+STEPS = {"steps": 20}
+
+
+@asynccontextmanager
+async def away(cluster: ClusterUnderTest, unit: str) -> AsyncIterator[None]:
+    supervisor = cluster.running.supervisor
+    await asyncio.to_thread(supervisor.kill, unit, again=False)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(supervisor.start, unit)
+
+
+async def until_ready(cluster: ClusterUnderTest, *apps: App) -> None:
+    """Until every replica says that it can do its work."""
+    urls = [cluster.running.supervisor.kept[n].unit.address for app in apps for n in cluster.units(app, sidecars=False)]
+    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(90):
+        for url in urls:
+            while not (await http.get(f"{url}/readyz")).is_success:
+                await asyncio.sleep(0.2)
+
+
+async def test_the_broker_stopped_for_half_a_minute(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    running = await project.submit(params={"steps": 60})
+    await project.wait(running["id"], "generating")
+    async with away(cluster, "broker"):
+        accepted = [await project.submit(params=STEPS) for _ in range(3)]
+        await asyncio.sleep(30)
+        assert (await project.status(accepted[0]["id"]))["status"] == "pending"
+    await until_ready(cluster, App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION, App.GPU_WORKER_IMAGE)
+    await cluster.check_done_once(project, running["id"], hooks, range(1, 4))
+    for task in accepted:
+        await cluster.check_done_once(project, task["id"], hooks, range(1, 4))
+
+
+async def test_postgres_stopped_and_back(cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver) -> None:
+    running = await project.submit(params=STEPS)
+    await project.wait(running["id"], "generating")
+    async with away(cluster, "postgres"):
+        refused = await project.http.post(
+            "/api/v1/tasks/submit", json={"model": "tiny-image", "params": {"prompt": "a red circle"}}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (503, "dependency-unavailable")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert (await project.http.get("/api/v1/catalog/models")).status_code == 200
+        assert (await project.http.post("/api/v1/tasks/submit", json={})).status_code == 503
+        await asyncio.sleep(8)
+    await until_ready(cluster, App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION)
+    await cluster.check_done_once(project, running["id"], hooks, range(1, 4))
+    await cluster.check_done_once(project, (await project.submit(params=STEPS))["id"], hooks)
+
+
+async def test_the_object_store_refuses_and_comes_back(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    task = await project.submit(params=STEPS)
+    await project.wait(task["id"], "generating")
+    async with away(cluster, "s3"):
+        await asyncio.sleep(6)
+        waiting = await project.status(task["id"])
+        assert waiting["status"] == "processing"
+        later = await project.submit(params={"steps": 1})
+    await cluster.check_done_once(project, task["id"], hooks)
+    await cluster.check_done_once(project, later["id"], hooks)
+
+
+async def test_a_file_that_cannot_be_fetched_now_is_said_so(cluster: ClusterUnderTest, project: ProjectClient) -> None:
+    task = await project.make(params={"steps": 1})
+    async with away(cluster, "s3"), httpx.AsyncClient(base_url=project.access.api, timeout=60) as http:
+        answer = await http.get(task["result"]["url"], headers={"X-API-Key": project.key})
+        assert (answer.status_code, answer.json()["code"]) == (503, "dependency-unavailable")
+        assert "Retry-After" in answer.headers
+    assert (await project.http.get(task["result"]["url"])).is_success
+
+
+async def test_a_slow_object_store_delays_and_nothing_more(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    task = await project.submit(params=STEPS)
+    await project.wait(task["id"], "generating")
+    cluster.running.supervisor.send(signal.SIGSTOP, "s3")
+    try:
+        await asyncio.sleep(10)
+    finally:
+        cluster.running.supervisor.send(signal.SIGCONT, "s3")
+    await cluster.check_done_once(project, task["id"], hooks)
+
+
+async def test_a_result_that_was_corrupted_in_staging_is_made_again(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    storages = cluster.units(App.STORAGE, sidecars=False)
+    cluster.running.supervisor.send(signal.SIGSTOP, *storages)
+    try:
+        task = await project.submit(params={"steps": 1})
+        await project.wait(task["id"], "storing")
+        [staged] = (cluster.objects / "staging" / task["id"]).rglob("*.png")
+        content = bytearray(staged.read_bytes())
+        content[-20] ^= 1
+        staged.write_bytes(content)
+    finally:
+        cluster.running.supervisor.send(signal.SIGCONT, *storages)
+    await cluster.check_done_once(project, task["id"], hooks, range(2, 3))
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """The folder on a volume of its own that has no byte left."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=True)
+    try:
+        with (folder / "filler").open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_full_disk_in_staging_delays_and_nothing_more(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    await project.make(params={"steps": 1})
+    with full_disk(cluster.objects / "staging"):
+        task = await project.submit(params={"steps": 1})
+        await project.wait(task["id"], "generating")
+        await asyncio.sleep(4)
+        assert (await project.status(task["id"]))["status"] == "processing"
+    await cluster.check_done_once(project, task["id"], hooks)
+
+
+async def test_the_dapr_scheduler_stopped_over_a_due_time(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    async with away(cluster, "scheduler"):
+        task = await project.submit(params={"prompt": "fail 1", "steps": 1})
+        await cluster.check_done_once(project, task["id"], hooks, range(2, 3))
+
+
+async def test_a_webhook_receiver_that_is_away_is_told_later(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    hooks.answers = [503]
+    task = await project.submit(params={"steps": 1})
+    await hooks.wait_for(2, within=90)
+    assert len(set(hooks.ids)) == 1
+    await cluster.check_done_once(project, task["id"], hooks)
