@@ -78,7 +78,7 @@ async def test_a_projects_watcher_hears_of_all_its_tasks_and_of_no_others(platfo
 
 async def test_by_web_socket(platform: Platform) -> None:
     async with platform.project() as project:
-        address = platform.address.api.replace("http", "ws", 1) + "/api/v1/live/ws"
+        address = platform.access.api.replace("http", "ws", 1) + "/api/v1/live/ws"
         task = await project.make(params={"steps": 1})
         told = []
         async with (
@@ -102,7 +102,7 @@ async def test_a_web_socket_is_for_ones_own_tasks(
 ) -> None:
     async with platform.project() as project:
         query = f"?task_id={task}" if task else ""
-        address = platform.address.api.replace("http", "ws", 1) + f"/api/v1/live/ws{query}"
+        address = platform.access.api.replace("http", "ws", 1) + f"/api/v1/live/ws{query}"
         headers = {"X-API-Key": key or project.key}
         async with asyncio.timeout(30), websockets.connect(address, additional_headers=headers) as socket:
             with pytest.raises(websockets.ConnectionClosedError):

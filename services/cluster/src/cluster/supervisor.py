@@ -73,10 +73,13 @@ class Supervisor:
 
     def start(self, *names: str) -> None:
         """Starts what was put down, and waits until it is ready."""
+        self.start_without_waiting(*names)
+        self._until_ready([self.kept[name] for name in names])
+
+    def start_without_waiting(self, *names: str) -> None:
         with self._lock:
             for name in names:
                 self._spawn(self.kept[name])
-        self._until_ready([self.kept[name] for name in names])
 
     def put_down(self, *names: str) -> None:
         """Stops units as an operator would; they stay down."""
