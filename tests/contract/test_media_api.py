@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from contracts.errors import DependencyUnavailable
 from PIL import Image
 from storage.app import create
 from storage.settings import StorageSettings
@@ -188,3 +189,18 @@ async def test_content_of_others_is_served_safely(api: Api, stored: dict[str, An
 async def test_head_tells_the_size(api: Api, stored: dict[str, Any]) -> None:
     answer = await api.running.http.head(stored["url"], headers={"X-API-Key": api.key})
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, str(stored["size"]), b"")
+
+
+async def test_a_file_in_a_store_that_is_away_is_a_problem_and_no_torn_answer(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = (await api.upload(png())).json()
+
+    async def away(_key: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
+        raise DependencyUnavailable("the object store does not answer")
+        yield b""
+
+    monkeypatch.setattr(world.objects, "read", away)
+    answer = await api.get(f"/{media['id']}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency-unavailable")
+    assert "Retry-After" in answer.headers

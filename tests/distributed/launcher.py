@@ -36,16 +36,20 @@ class WrongClock:
 
 
 async def as_the_prompt_says(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
-    """A step every 50 ms; a prompt of "fail N" fails before attempt N + 1. Every run leaves a line when it ends."""
+    """By default a step every 50 ms. A prompt of "slow S" takes S seconds a step, one of "fail N" fails N attempts.
+
+    Every run leaves a line when it ends.
+    """
+    word, _, number = str(job.params["prompt"]).partition(" ")
+    step_seconds = float(number) if word == "slow" else STEP_SECONDS
     began, outcome = time.time(), "killed"
     try:
         async for report in instantly(engine, job):
             if isinstance(report, Stepped):
-                await asyncio.sleep(STEP_SECONDS)
+                await asyncio.sleep(step_seconds)
             if isinstance(report, Stopped | Generated):
                 outcome = type(report).__name__.lower()
-            words = str(job.params["prompt"]).split()
-            if isinstance(report, Generated) and words[0] == "fail" and job.attempt <= int(words[1]):
+            if isinstance(report, Generated) and word == "fail" and job.attempt <= int(number):
                 yield Failed(task_id=job.task_id, attempt=job.attempt, problem=BROKEN)
                 return
             yield report

@@ -38,7 +38,7 @@ async def until_ready(cluster: ClusterUnderTest, *apps: App) -> None:
 async def test_the_broker_stopped_for_half_a_minute(
     cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
 ) -> None:
-    running = await project.submit(params={"steps": 60})
+    running = await project.submit(params={"steps": 50})
     await project.wait(running["id"], "generating")
     async with away(cluster, "broker"):
         accepted = [await project.submit(params=STEPS) for _ in range(3)]
@@ -59,8 +59,7 @@ async def test_postgres_stopped_and_back(cluster: ClusterUnderTest, project: Pro
         )
         assert (refused.status_code, refused.json()["code"]) == (503, "dependency-unavailable")
         assert int(refused.headers["Retry-After"]) >= 1
-        assert (await project.http.get("/api/v1/catalog/models")).status_code == 200
-        assert (await project.http.post("/api/v1/tasks/submit", json={})).status_code == 503
+        assert (await project.http.get("/api/v1/models")).status_code == 200
         await asyncio.sleep(8)
     await until_ready(cluster, App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION)
     await cluster.check_done_once(project, running["id"], hooks, range(1, 4))

@@ -23,7 +23,7 @@ async def test_a_worker_cut_off_from_the_bus_stops_itself_and_its_late_result_is
     cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
 ) -> None:
     supervisor = cluster.running.supervisor
-    task = await project.submit(params={"steps": 400})
+    task = await project.submit(params={"prompt": "slow 0.4", "steps": 50})
     worker = await worker_of(project, task)
     cut_off_at = time.time()
     supervisor.send(signal.SIGSTOP, f"{worker}-daprd")
@@ -54,7 +54,7 @@ async def test_a_worker_told_to_stop_finishes_what_fits_into_its_grace(
 async def test_what_does_not_fit_is_handed_back_and_done_by_another_within_the_lease(
     cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
 ) -> None:
-    task = await project.submit(params={"steps": 150})
+    task = await project.submit(params={"prompt": "slow 0.2", "steps": 50})
     worker = await worker_of(project, task)
     await asyncio.to_thread(cluster.running.supervisor.put_down, worker)
     stopped_at = time.monotonic()

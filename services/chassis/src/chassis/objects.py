@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
@@ -14,8 +15,17 @@ from obstore.store import LocalStore, from_url
 
 if TYPE_CHECKING:
     from obstore import GetOptions
+    from obstore.store import ClientConfig, RetryConfig
 
 CHUNK = 1024 * 1024
+PATIENCE: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=3),
+    # Between two reads, so that a store which hangs is noticed however large the file is.
+    "read_timeout": timedelta(seconds=15),
+    "timeout": timedelta(hours=1),
+}
+# The library's own default tries for three minutes. Whoever asks knows better for how long it is worth it.
+RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 
 
 class ObstoreObjects:
@@ -26,7 +36,7 @@ class ObstoreObjects:
         if parsed.scheme == "file":
             self._store: obstore.store.ObjectStore = LocalStore(unquote(parsed.path), mkdir=True)
         else:
-            self._store = from_url(url)
+            self._store = from_url(url, client_options=PATIENCE, retry_config=RETRIES)
 
     async def put(self, key: str, content: bytes | Path) -> None:
         with _errors(key):

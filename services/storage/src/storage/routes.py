@@ -76,13 +76,13 @@ def media_routes(
         "/{media_id}", summary="The file itself, whole or in ranges", response_class=StreamingResponse, responses=FILE
     )
     async def original(media_id: str, project_id: BrowserProject, request: Request) -> Response:
-        return _serve(serving, await serving.find(media_id, project_id, Part.ORIGINAL), request)
+        return await _serve(serving, await serving.find(media_id, project_id, Part.ORIGINAL), request)
 
     @router.get(
         "/{media_id}/thumbnail", summary="A small picture of it", response_class=StreamingResponse, responses=FILE
     )
     async def thumbnail(media_id: str, project_id: BrowserProject, request: Request) -> Response:
-        return _serve(serving, await serving.find(media_id, project_id, Part.THUMBNAIL), request)
+        return await _serve(serving, await serving.find(media_id, project_id, Part.THUMBNAIL), request)
 
     @router.get(
         "/{media_id}/manifest",
@@ -91,7 +91,7 @@ def media_routes(
         responses=FILE,
     )
     async def manifest(media_id: str, project_id: BrowserProject, request: Request) -> Response:
-        return _serve(serving, await serving.find(media_id, project_id, Part.MANIFEST), request)
+        return await _serve(serving, await serving.find(media_id, project_id, Part.MANIFEST), request)
 
     return router
 
@@ -101,7 +101,7 @@ async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _serve(serving: Serving, served: Served, request: Request) -> Response:
+async def _serve(serving: Serving, served: Served, request: Request) -> Response:
     headers = {**SAFE, "ETag": served.etag}
     if served.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -119,4 +119,16 @@ def _serve(serving: Serving, served: Served, request: Request) -> Response:
     status = 206 if span else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=served.content_type)
-    return StreamingResponse(serving.read(served, span), status, headers, served.content_type)
+    return StreamingResponse(await _begun(serving.read(served, span)), status, headers, served.content_type)
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, with the first chunk fetched: a store that is away is a 503 as long as no header has been sent."""
+    first = await anext(chunks, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
