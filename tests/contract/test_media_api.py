@@ -196,11 +196,14 @@ async def test_a_file_in_a_store_that_is_away_is_a_problem_and_no_torn_answer(
 ) -> None:
     media = (await api.upload(png())).json()
 
-    async def away(_key: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
-        raise DependencyUnavailable("the object store does not answer")
-        yield b""
+    class Away:
+        def __aiter__(self) -> "Away":
+            return self
 
-    monkeypatch.setattr(world.objects, "read", away)
+        async def __anext__(self) -> bytes:
+            raise DependencyUnavailable("the object store does not answer")
+
+    monkeypatch.setattr(world.objects, "read", lambda *_span: Away())
     answer = await api.get(f"/{media['id']}")
     assert (answer.status_code, answer.json()["code"]) == (503, "dependency-unavailable")
     assert "Retry-After" in answer.headers

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1024 * 1024
 PATIENCE: "ClientConfig" = {
+    # The operator's URL decides; AWS_ALLOW_HTTP is passed over once any option is given here.
+    "allow_http": True,
     "connect_timeout": timedelta(seconds=3),
     # Between two reads, so that a store which hangs is noticed however large the file is.
     "read_timeout": timedelta(seconds=15),
