@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -147,19 +148,19 @@ def _heard_of(hooks: Receiver, task_id: str) -> bool:
 
 
 @contextmanager
-def cluster_under_test(folder: Path, **changes: Any) -> Iterator[ClusterUnderTest]:
-    # Postgres runs as a user of its own, who must be able to get there.
-    for parent in (folder, *folder.parents[:3]):
-        if parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o711)
-    options = {"data": folder, "services": SETTINGS, **changes}
-    with cluster(ClusterSettings(**options)) as running:
-        yield ClusterUnderTest(running, folder)
+def cluster_under_test(**changes: Any) -> Iterator[ClusterUnderTest]:
+    """In a folder that Postgres, which runs as a user of its own, can get to; pytest's own are for one user only."""
+    with tempfile.TemporaryDirectory(prefix="movie-tasks-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        os.environ[RUNS] = str(folder / "runs.jsonl")
+        options = {"data": folder, "services": SETTINGS, **changes}
+        with cluster(ClusterSettings(**options)) as running:
+            yield ClusterUnderTest(running, folder)
 
 
-def scripted(folder: Path, **changes: Any) -> AbstractContextManager[ClusterUnderTest]:
+def scripted(**changes: Any) -> AbstractContextManager[ClusterUnderTest]:
     """Two replicas of everything, and two image workers whose engine does what the prompt says."""
-    os.environ[RUNS] = str(folder / "runs.jsonl")
     options = {
         "replicas": 2,
         "image_workers": 2,
@@ -168,4 +169,4 @@ def scripted(folder: Path, **changes: Any) -> AbstractContextManager[ClusterUnde
         "models": ("tiny-image",),
         "launcher": ("tests.distributed.launcher",),
     }
-    return cluster_under_test(folder, **options | changes)
+    return cluster_under_test(**options | changes)

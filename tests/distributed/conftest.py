@@ -7,8 +7,8 @@ from tests.distributed.cluster_under_test import ClusterUnderTest, scripted
 
 
 @pytest.fixture(scope="session")
-def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
-    with scripted(tmp_path_factory.mktemp("cluster")) as running:
+def started_cluster() -> Iterator[ClusterUnderTest]:
+    with scripted() as running:
         yield running
 
 

@@ -33,9 +33,9 @@ from tests.integration.test_scenarios import (  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
+def platform() -> Iterator[ClusterUnderTest]:
     """One replica of everything, with the engines that users have."""
-    with cluster_under_test(tmp_path_factory.mktemp("whole")) as running:
+    with cluster_under_test() as running:
         yield running
 
 
