@@ -18,7 +18,8 @@ from contracts.tasks import Backoff
 from contracts.topics import QUEUE_UPDATES, TASK_EVENTS, WORKER_HEARTBEATS, App
 
 from scheduling.adapters.leaderships import SqlLeaderships
-from scheduling.adapters.queue import SqlLedger, SqlQueue
+from scheduling.adapters.ledger import SqlLedger
+from scheduling.adapters.queue import SqlQueue
 from scheduling.adapters.tables import Table
 from scheduling.adapters.workers import HeardWorkers
 from scheduling.handlers.leading import Leading
@@ -31,22 +32,20 @@ from scheduling.settings import SchedulingSettings
 def create(settings: SchedulingSettings, outside: Outside) -> Service:
     clock, publisher = outside.clock, outside.publisher
     database = Database(settings.scheduling_database, Table.metadata)
-    queue, ledger = SqlQueue(database), SqlLedger(database, settings.usage_half_life)
+    queue, ledger = SqlQueue(database, settings.usage_half_life), SqlLedger(database)
     workers = HeardWorkers(clock, settings.lease)
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
     leading = Leading(SqlLeaderships(database), clock, settings.replica, settings.leader_lease)
     wishes, look_wanted = Wishes(), asyncio.Event()
-    listening = Listening(
-        queue, ledger, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease
-    )
+    listening = Listening(queue, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease)
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
     matching = Matching(
         outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, leading.leads, clock, policy, wishes
     )
     backoff = Backoff(settings.first_retry, settings.longest_retry)
     watchdog = Watchdog(
-        tasks, queue, publisher, listening.note, wishes.add, leading.leads, clock, settings.lease, backoff,
+        tasks, queue, publisher, wishes.add, leading.leads, clock, settings.lease, backoff,
         random.Random(), look_wanted,
     )  # fmt: skip
     ring = partial(alarm.ring, watchdog.look)
