@@ -1,5 +1,6 @@
 """The shared queue and ledger, as two replicas use them at once."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from itertools import permutations
 
 import pytest
 from chassis.database import Database
+from contracts.identifiers import task_id_for
 from contracts.tasks import Advance, Assign, Complete, Move, Phase, Produce, Resubmit, RetryLater, Task, apply
 from contracts.testing.examples import NOON, a_problem, a_task, media_result, produced_media
 from scheduling.adapters.ledger import SqlLedger, charge
@@ -79,9 +81,16 @@ async def test_a_second_is_charged_once_in_whatever_order_two_replicas_hear_of_i
     assert await queues[0].next_due() is None
 
 
+async def test_a_second_is_charged_once_when_all_is_heard_at_once(queues: list[SqlQueue], ledger: SqlLedger) -> None:
+    """Several tasks of one project, everything about them heard by both replicas at the same time."""
+    lives = [a_life(a_task(id=task_id_for("p1", str(number)))) for number in range(5)]
+    await asyncio.gather(*(hear(queue, life[state]) for life in lives for state in (6, 3, 7, 2, 5) for queue in queues))
+    assert (await ledger.all())["p1"].seconds == 30 * len(lives)
+
+
 async def test_what_is_heard_twice_is_news_once(queues: list[SqlQueue]) -> None:
     task = a_task()
-    assert [await hear(queue, task) for queue in queues] == [True, False]
+    assert sorted(await asyncio.gather(*(hear(queue, task) for queue in queues))) == [False, True]
 
 
 async def test_what_a_record_costs_that_was_read_rather_than_heard_is_charged_too(
@@ -135,9 +144,11 @@ async def test_what_comes_back_to_life_is_news(queues: list[SqlQueue]) -> None:
 
 
 async def test_two_replicas_charging_a_project_lose_nothing(databases: list[Database], ledger: SqlLedger) -> None:
-    for turn in range(10):
+    async def once(turn: int) -> None:
         async with databases[turn % 2].transaction() as tx:
             await charge(tx, "p1", 1.5, NOON, HALF_LIFE)
+
+    await asyncio.gather(*(once(turn) for turn in range(10)))
     async with databases[0].transaction() as tx:
         await charge(tx, "p1", 1.0, NOON + HALF_LIFE, HALF_LIFE)
     used = (await ledger.all())["p1"]

@@ -30,13 +30,14 @@ from scheduling.settings import SchedulingSettings
 
 
 def create(settings: SchedulingSettings, outside: Outside) -> Service:
-    clock, publisher = outside.clock, outside.publisher
+    publisher = outside.publisher
     database = Database(settings.scheduling_database, Table.metadata)
     queue, ledger = SqlQueue(database, settings.usage_half_life), SqlLedger(database)
-    workers = HeardWorkers(clock, settings.lease)
+    workers = HeardWorkers(outside.clock, settings.lease)
+    # What replicas write for each other, and into records, is by one clock.
+    clock = leading = Leading(SqlLeaderships(database), outside.clock, settings.replica, settings.leader_lease)
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
-    leading = Leading(SqlLeaderships(database), clock, settings.replica, settings.leader_lease)
     wishes, look_wanted = Wishes(), asyncio.Event()
     listening = Listening(queue, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease)
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
@@ -54,8 +55,7 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     async def running() -> AsyncIterator[None]:
         async with database.opened():
             try:
-                # Where there is one replica, it leads before it hears anything.
-                await leading.look(watchdog)
+                await leading.try_to_look(watchdog)
                 async with background(
                     alarm.keep_set(),
                     leading.keep_looking(watchdog),

@@ -85,7 +85,7 @@ class HeardWorker:
 
 
 class Workers(Protocol):
-    def heard(self, worker: WorkerStatus) -> None: ...
+    def heard(self, worker: WorkerStatus, at: datetime) -> None: ...
 
     def available(self, medium: Medium) -> Sequence[HeardWorker]:
         """Those heard of lately that take work."""

@@ -53,3 +53,4 @@ class LeadershipRow(Table, table=True):
     id: int = Field(primary_key=True)
     holder: str
     beat: int
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -1,7 +1,7 @@
 """The workers heard of lately. A heartbeat replaces the one before; silence forgets."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cachetools import TTLCache
 from contracts.media import Medium
@@ -13,15 +13,14 @@ from scheduling.ports import HeardWorker
 
 class HeardWorkers:
     def __init__(self, clock: Clock, silence: timedelta) -> None:
-        self._clock = clock
         self._heard: TTLCache[str, HeardWorker] = TTLCache(
             10_000, silence.total_seconds(), timer=lambda: clock.now().timestamp()
         )
 
-    def heard(self, worker: WorkerStatus) -> None:
+    def heard(self, worker: WorkerStatus, at: datetime) -> None:
         known = self._heard.get(worker.worker_id)
         if known is None or known.status.sent_at <= worker.sent_at:
-            self._heard[worker.worker_id] = HeardWorker(worker, self._clock.now())
+            self._heard[worker.worker_id] = HeardWorker(worker, at)
 
     def available(self, medium: Medium) -> Sequence[HeardWorker]:
         return [

@@ -49,7 +49,7 @@ class Listening:
 
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         worker = heartbeat.worker
-        self.workers.heard(worker)
+        self.workers.heard(worker, self.clock.now())
         # All replicas hear heartbeats: those that do not lead keep their picture of the workers for the day they do.
         if self.leads():
             if worker.runs:
