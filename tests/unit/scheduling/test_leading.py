@@ -18,6 +18,10 @@ from scheduling.handlers.leading import Leading
 LEASE = timedelta(seconds=5)
 
 
+def beat(holder: str, number: int) -> Leadership:
+    return Leadership(holder, number, NOON)
+
+
 def after(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
@@ -25,28 +29,28 @@ def after(seconds: float) -> timedelta:
 @pytest.mark.parametrize(
     ("found", "claimed"),
     [
-        (None, Leadership("me", 1)),
-        (Leadership("me", 7), Leadership("me", 8)),
-        (Leadership(NOBODY, 7), Leadership("me", 8)),
-        (Leadership("other", 7), None),
+        (None, beat("me", 1)),
+        (beat("me", 7), beat("me", 8)),
+        (beat(NOBODY, 7), beat("me", 8)),
+        (beat("other", 7), None),
     ],
     ids=["nobody yet", "me before", "given up", "somebody else"],
 )
 def test_what_is_claimed_at_once(found: Leadership | None, claimed: Leadership | None) -> None:
-    assert claim("me", Seen(found, NOON), NOON, LEASE) == claimed
+    assert claim("me", Seen(found, NOON), NOON, NOON, LEASE) == claimed
 
 
 def test_another_is_waited_for_the_whole_lease_since_its_newest_beat() -> None:
-    seen = see(None, Leadership("other", 1), NOON)
-    seen = see(seen, Leadership("other", 2), NOON + after(4))
-    seen = see(seen, Leadership("other", 2), NOON + after(8.9))
-    assert claim("me", seen, NOON + after(8.9), LEASE) is None
-    assert claim("me", seen, NOON + after(9), LEASE) == Leadership("me", 3)
+    seen = see(None, beat("other", 1), NOON)
+    seen = see(seen, beat("other", 2), NOON + after(4))
+    seen = see(seen, beat("other", 2), NOON + after(8.9))
+    assert claim("me", seen, NOON + after(8.9), NOON, LEASE) is None
+    assert claim("me", seen, NOON + after(9), NOON, LEASE) == beat("me", 3)
 
 
 def test_a_clock_set_back_begins_to_wait_anew() -> None:
-    seen = see(see(None, Leadership("other", 1), NOON), Leadership("other", 1), NOON - after(3600))
-    assert claim("me", seen, NOON - after(3600) + LEASE, LEASE) == Leadership("me", 2)
+    seen = see(see(None, beat("other", 1), NOON), beat("other", 1), NOON - after(3600))
+    assert claim("me", seen, NOON - after(3600) + LEASE, NOON, LEASE) == beat("me", 2)
 
 
 def test_a_leader_beats_thrice_in_a_lease_and_stops_before_anybody_can_take_over() -> None:
@@ -58,7 +62,7 @@ def test_a_leader_beats_thrice_in_a_lease_and_stops_before_anybody_can_take_over
 def test_no_two_lead_however_their_clocks_differ(since_beat: float, skew: float) -> None:
     """The other has seen the beat after it was asked for, and waited by its own clock."""
     waited_since = NOON + after(skew)
-    taken = claim("other", Seen(Leadership("me", 1), waited_since), waited_since + after(since_beat), LEASE)
+    taken = claim("other", Seen(beat("me", 1), waited_since), waited_since + after(since_beat), NOON, LEASE)
     assert not (taken and still_leads(NOON, NOON + after(since_beat), LEASE))
 
 
@@ -95,7 +99,8 @@ async def test_the_only_replica_leads_at_once_and_goes_on_leading(leaderships: S
         assert await only.look()
         only.clock.advance(seconds=2)
     assert (only.taken_over, only.led_while_preparing) == (1, False)
-    assert await leaderships.read() == Leadership("a", 20)
+    found = await leaderships.read()
+    assert found is not None and (found.holder, found.beat) == ("a", 20)
 
 
 @pytest.mark.parametrize("skew", [-60, 0, 60])
@@ -138,15 +143,16 @@ async def test_who_no_longer_leads_gives_nothing_up(leaderships: SqlLeaderships)
     second.clock.advance(seconds=5)
     assert await second.look()
     await first.leading.resign()
-    assert await leaderships.read() == Leadership("b", 2)
+    found = await leaderships.read()
+    assert found is not None and (found.holder, found.beat) == ("b", 2)
 
 
 async def test_of_two_who_claim_the_same_one_leads(leaderships: SqlLeaderships) -> None:
-    gone = Leadership("gone", 3)
+    gone = beat("gone", 3)
     assert await leaderships.swap(None, gone)
-    assert not await leaderships.swap(None, Leadership("late", 1))
-    assert await leaderships.swap(gone, Leadership("a", 4))
-    assert not await leaderships.swap(gone, Leadership("b", 4))
+    assert not await leaderships.swap(None, beat("late", 1))
+    assert await leaderships.swap(gone, beat("a", 4))
+    assert not await leaderships.swap(gone, beat("b", 4))
 
 
 async def test_a_leader_that_missed_its_beats_prepares_anew(leaderships: SqlLeaderships) -> None:
@@ -176,3 +182,35 @@ async def test_a_database_that_is_away_stops_a_leader_and_it_leads_again_by_itse
         only.clock.advance(seconds=2)
         assert not only.leading.leads()
     assert await only.look()
+
+
+@pytest.mark.parametrize("skew", [-60, 60])
+async def test_replicas_share_the_leaders_time_and_go_on_with_it(leaderships: SqlLeaderships, skew: float) -> None:
+    first, second = Replica("a", leaderships), Replica("b", leaderships, after(skew))
+    for _ in range(2):
+        await first.look()
+        await second.look()
+        for replica in (first, second):
+            replica.clock.advance(seconds=2)
+    assert second.leading.now() == first.leading.now() == first.clock.now()
+    second.clock.advance(seconds=5)
+    assert await second.look()
+    assert second.leading.now() == first.clock.now() + after(5), "its own clock would have jumped by a minute"
+
+
+async def test_clocks_that_nearly_agree_are_left_alone(leaderships: SqlLeaderships) -> None:
+    first, second = Replica("a", leaderships), Replica("b", leaderships, after(1))
+    for _ in range(2):
+        await first.look()
+        await second.look()
+        first.clock.advance(seconds=2)
+    assert second.leading.now() == second.clock.now()
+
+
+async def test_the_time_of_a_leader_long_gone_is_not_taken_over(leaderships: SqlLeaderships) -> None:
+    await Replica("a", leaderships).look()
+    second = Replica("b", leaderships, timedelta(days=3))
+    assert not await second.look()
+    second.clock.advance(seconds=5)
+    assert await second.look()
+    assert second.leading.now() == second.clock.now()

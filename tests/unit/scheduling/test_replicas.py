@@ -33,9 +33,9 @@ class Replicas:
         self.clocks: dict[str, SettableClock] = {}
         world.bus.subscribe(QUEUE_UPDATES.name, self.broadcast)
 
-    async def start(self, name: str, skew: timedelta = timedelta()) -> Scheduling:
+    async def start(self, name: str, skew: timedelta = timedelta(), **durations: timedelta) -> Scheduling:
         self.clocks[name] = clock = SettableClock(NOON + skew)
-        settings = settings_of(self._database, name, leader_lease=LEADER_LEASE, start_within=START_WITHIN)
+        settings = settings_of(self._database, name, leader_lease=LEADER_LEASE, start_within=START_WITHIN, **durations)
         self._running[name] = stack = AsyncExitStack()
         running = await stack.enter_async_context(
             self._serve([create(settings, replace(self.world.outside, clock=clock))])
@@ -157,3 +157,22 @@ async def test_while_both_believe_they_lead_no_task_gets_two_attempts(replicas: 
     for task in tasks:
         found = await a.now(task)
         assert (found.phase, found.attempt) == (Phase.ASSIGNED, 1)
+
+
+@pytest.mark.parametrize("skew", [-60, 60])
+async def test_what_a_replica_with_another_clock_hears_comes_neither_early_nor_late(
+    replicas: Replicas, skew: float
+) -> None:
+    lease = timedelta(seconds=1.2)
+    a = await replicas.start("a", lease=lease)
+    b = await replicas.start("b", timedelta(seconds=skew), lease=lease)
+    await replicas.pass_time("a", "b", seconds=0.12)
+    await replicas.heartbeat()
+    task = await a.accept()
+    await b.generate(task)
+    await replicas.pass_time("a", "b", seconds=1)
+    assert await a.running.ring("scheduling-watchdog-a") == 204
+    assert (await a.now(task)).phase is Phase.GENERATING
+    await replicas.pass_time("a", "b", seconds=0.24)
+    assert await a.running.ring("scheduling-watchdog-a") == 204
+    assert (await a.now(task)).phase is Phase.RETRY_WAIT

@@ -18,7 +18,8 @@ from contracts.tasks import Backoff
 from contracts.topics import QUEUE_UPDATES, TASK_EVENTS, WORKER_HEARTBEATS, App
 
 from scheduling.adapters.leaderships import SqlLeaderships
-from scheduling.adapters.queue import SqlLedger, SqlQueue
+from scheduling.adapters.ledger import SqlLedger
+from scheduling.adapters.queue import SqlQueue
 from scheduling.adapters.tables import Table
 from scheduling.adapters.workers import HeardWorkers
 from scheduling.handlers.leading import Leading
@@ -29,24 +30,23 @@ from scheduling.settings import SchedulingSettings
 
 
 def create(settings: SchedulingSettings, outside: Outside) -> Service:
-    clock, publisher = outside.clock, outside.publisher
+    publisher = outside.publisher
     database = Database(settings.scheduling_database, Table.metadata)
-    queue, ledger = SqlQueue(database), SqlLedger(database, settings.usage_half_life)
-    workers = HeardWorkers(clock, settings.lease)
+    queue, ledger = SqlQueue(database, settings.usage_half_life), SqlLedger(database)
+    workers = HeardWorkers(outside.clock, settings.lease)
+    # What replicas write for each other, and into records, is by one clock.
+    clock = leading = Leading(SqlLeaderships(database), outside.clock, settings.replica, settings.leader_lease)
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
-    leading = Leading(SqlLeaderships(database), clock, settings.replica, settings.leader_lease)
     wishes, look_wanted = Wishes(), asyncio.Event()
-    listening = Listening(
-        queue, ledger, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease
-    )
+    listening = Listening(queue, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease)
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
     matching = Matching(
         outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, leading.leads, clock, policy, wishes
     )
     backoff = Backoff(settings.first_retry, settings.longest_retry)
     watchdog = Watchdog(
-        tasks, queue, publisher, listening.note, wishes.add, leading.leads, clock, settings.lease, backoff,
+        tasks, queue, publisher, wishes.add, leading.leads, clock, settings.lease, backoff,
         random.Random(), look_wanted,
     )  # fmt: skip
     ring = partial(alarm.ring, watchdog.look)
@@ -55,8 +55,7 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     async def running() -> AsyncIterator[None]:
         async with database.opened():
             try:
-                # Where there is one replica, it leads before it hears anything.
-                await leading.look(watchdog)
+                await leading.try_to_look(watchdog)
                 async with background(
                     alarm.keep_set(),
                     leading.keep_looking(watchdog),

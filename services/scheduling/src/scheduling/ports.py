@@ -23,26 +23,31 @@ class Entry:
     model: str
     rank: int
     phase: Phase
-    phase_since: datetime
+    phase_heard_at: datetime
+    """When scheduling heard of the phase, by its own clock."""
     attempt: int
     seq: int
     worker_id: str | None
     since: datetime
-    gpu_seconds: float
-    """How much of the task's GPU time its project has been charged."""
 
 
 class Queue(Protocol):
-    """Every task that has not ended, as far as was heard."""
+    """Every task that has not ended, as far as was heard. Replicas share it."""
 
-    async def hear(self, task: Task, look_again_at: datetime) -> tuple[bool, Entry | None]:
-        """Keeps what was heard of the task if it is news; says whether it was, and what was known before."""
+    async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
+        """Keeps what was heard of the task if it is news, and says whether it was.
 
-    async def correct(self, task: Task, look_again_at: datetime) -> None:
-        """Keeps the record as it was read, whatever was heard."""
+        Charges the project with the GPU time that nobody has charged yet.
+        """
 
-    async def forget(self, task_id: str, ended_at_seq: int) -> None:
-        """Drops what has ended, unless it has come back to life since."""
+    async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
+        """Keeps the record as it was read in place of what was heard as `heard_seq`. Charges likewise."""
+
+    async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
+        """Lets go of what has ended, unless it has come back to life since."""
+
+    async def sweep(self, now: datetime) -> None:
+        """Drops what was let go of long enough ago for nothing late to be heard of it."""
 
     async def remove(self, task_id: str) -> None:
         """Drops what has no record."""
@@ -53,7 +58,8 @@ class Queue(Protocol):
     async def held(self, medium: Medium) -> Sequence[Entry]:
         """Tasks that workers have: assigned to one, or being run."""
 
-    async def look_again(self, task_id: str, at: datetime) -> None: ...
+    async def look_again(self, task_id: str, at: datetime) -> None:
+        """Nobody looks again at what was let go of."""
 
     async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
         """Puts off the look at these task attempts of the worker."""
@@ -69,15 +75,19 @@ class Queue(Protocol):
 class Ledger(Protocol):
     """What projects have used lately."""
 
-    async def charge(self, project_id: str, seconds: float, now: datetime) -> None: ...
-
     async def all(self) -> dict[str, Usage]: ...
 
 
-class Workers(Protocol):
-    def heard(self, worker: WorkerStatus) -> None: ...
+@dataclass(frozen=True)
+class HeardWorker:
+    status: WorkerStatus
+    heard_at: datetime
 
-    def available(self, medium: Medium) -> Sequence[WorkerStatus]:
+
+class Workers(Protocol):
+    def heard(self, worker: WorkerStatus, at: datetime) -> None: ...
+
+    def available(self, medium: Medium) -> Sequence[HeardWorker]:
         """Those heard of lately that take work."""
 
 

@@ -18,10 +18,10 @@ class SqlLeaderships:
     async def read(self) -> Leadership | None:
         async with self._database.transaction() as tx:
             row = (await tx.execute(select(LeadershipRow))).first()
-        return Leadership(row.holder, row.beat) if row else None
+        return Leadership(row.holder, row.beat, row.at) if row else None
 
     async def swap(self, found: Leadership | None, claimed: Leadership) -> bool:
-        values = {"holder": claimed.holder, "beat": claimed.beat}
+        values = {"holder": claimed.holder, "beat": claimed.beat, "at": claimed.at}
         async with self._database.transaction() as tx:
             if found is None:
                 return (await tx.execute(BEGIN, {"id": ONLY_ROW, **values})).first() is not None

@@ -1,4 +1,4 @@
-"""The queue and the ledger as tables."""
+"""The queue as a table that replicas share: whatever decides is one statement, never a read and then a write."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,52 +7,82 @@ from typing import Any
 from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
 from contracts.tasks import Owner, Phase, Priority, Task
-from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlmodel import col
 
-from scheduling.adapters.tables import EntryRow, UsageRow
-from scheduling.domain.usage import Usage, gpu_seconds
-from scheduling.domain.watching import GRACE_OVER_TIME_LIMIT
+from scheduling.adapters.ledger import charge
+from scheduling.adapters.tables import EntryRow
+from scheduling.domain.usage import gpu_seconds
+from scheduling.domain.watching import REMEMBERED, hard_deadline, startable_at
 from scheduling.ports import Entry
 
 RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 STARTABLE = (Phase.QUEUED.value, Phase.RETRY_WAIT.value)
 RUNNING = tuple(phase.value for phase in Phase if phase.owner is Owner.WORKER)
 HELD = (Phase.ASSIGNED.value, *RUNNING)
+ENDED = tuple(phase.value for phase in Phase if phase.terminal)
 
-_KEEP = insert(EntryRow)
-_ALL = {column.name: _KEEP.excluded[column.name] for column in _KEEP.excluded}
-KEEP = _KEEP.on_conflict_do_update(index_elements=["task_id"], set_=_ALL)
-KEEP_IF_NEWER = _KEEP.on_conflict_do_update(
-    index_elements=["task_id"], set_=_ALL, where=col(EntryRow.seq) < _KEEP.excluded.seq
-)
-_CHARGE = insert(UsageRow)
-CHARGE = _CHARGE.on_conflict_do_update(
-    index_elements=["project_id"], set_={"seconds": _CHARGE.excluded.seconds, "at": _CHARGE.excluded.at}
-)
+_INSERT = insert(EntryRow)
+NEW = _INSERT.excluded
+NEWER = col(EntryRow.seq) < NEW.seq
+SAME_PHASE = and_(col(EntryRow.attempt) == NEW.attempt, col(EntryRow.phase) == NEW.phase)
+
+
+def _keep_if(worth: ColumnElement[bool]) -> Any:
+    """Writes the row if there is none, or if the one there is worth replacing; returns nothing if it is not.
+
+    What counts from the moment a phase was heard of stays while the phase does, and so does what was charged.
+    """
+    limit = col(EntryRow.hard_deadline)
+    limited = and_(SAME_PHASE, limit > NEW.phase_heard_at, limit < NEW.look_at)
+    written = {
+        **{column.name: column for column in NEW},
+        **{
+            name: case((SAME_PHASE, col(getattr(EntryRow, name))), else_=NEW[name])
+            for name in ("phase_heard_at", "not_before", "hard_deadline")
+        },
+        "look_at": case((limited, limit), else_=NEW.look_at),
+        "gpu_seconds": case((NEW.gpu_seconds > col(EntryRow.gpu_seconds), NEW.gpu_seconds), else_=EntryRow.gpu_seconds),
+        "charged_before": col(EntryRow.gpu_seconds),
+        # The record knows better only than what was never so.
+        "since": case((col(EntryRow.seq) > NEW.seq, NEW.since), else_=col(EntryRow.since)),
+    }
+    keep = _INSERT.on_conflict_do_update(index_elements=["task_id"], set_=written, where=worth)
+    return keep.returning(col(EntryRow.gpu_seconds), col(EntryRow.charged_before))
+
+
+HEAR = _keep_if(NEWER)
 
 
 class SqlQueue:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, half_life: timedelta) -> None:
         self._database = database
+        self._half_life = half_life
 
-    async def hear(self, task: Task, look_again_at: datetime) -> tuple[bool, Entry | None]:
-        known = select(EntryRow).where(col(EntryRow.task_id) == task.id)
-        async with self._database.transaction() as tx:
-            row = (await tx.execute(known)).first()
-            news = row is None or row.seq < task.seq
-            if news:
-                await tx.execute(KEEP_IF_NEWER, _row(task, look_again_at))
-        return news, _entry(row) if row else None
+    async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
+        return await self._keep(HEAR, task, now, look_again_at)
 
-    async def correct(self, task: Task, look_again_at: datetime) -> None:
-        async with self._database.transaction() as tx:
-            await tx.execute(KEEP, _row(task, look_again_at))
+    async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
+        as_heard = and_(col(EntryRow.seq) == heard_seq, col(EntryRow.look_at).is_not(None))
+        await self._keep(_keep_if(or_(NEWER, as_heard)), task, now, look_again_at)
 
-    async def forget(self, task_id: str, ended_at_seq: int) -> None:
-        ended = delete(EntryRow).where(col(EntryRow.task_id) == task_id, col(EntryRow.seq) <= ended_at_seq)
+    async def _keep(self, keep: Any, task: Task, now: datetime, look_again_at: datetime) -> bool:
         async with self._database.transaction() as tx:
-            await tx.execute(ended)
+            kept = (await tx.execute(keep, _row(task, now, look_again_at))).first()
+            if kept is not None and kept.gpu_seconds > kept.charged_before:
+                await charge(tx, task.project_id, kept.gpu_seconds - kept.charged_before, now, self._half_life)
+        return kept is not None
+
+    async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
+        ended = update(EntryRow).where(
+            col(EntryRow.task_id) == task_id, col(EntryRow.seq) <= ended_at_seq, col(EntryRow.phase).in_(ENDED)
+        )
+        async with self._database.transaction() as tx:
+            await tx.execute(ended.values(look_at=None, forget_at=now + REMEMBERED))
+
+    async def sweep(self, now: datetime) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(EntryRow).where(col(EntryRow.forget_at) <= now))
 
     async def remove(self, task_id: str) -> None:
         async with self._database.transaction() as tx:
@@ -78,7 +108,8 @@ class SqlQueue:
 
     async def look_again(self, task_id: str, at: datetime) -> None:
         async with self._database.transaction() as tx:
-            await tx.execute(update(EntryRow).where(col(EntryRow.task_id) == task_id).values(look_at=at))
+            there = col(EntryRow.task_id) == task_id, col(EntryRow.look_at).is_not(None)
+            await tx.execute(update(EntryRow).where(*there).values(look_at=at))
 
     async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
         named = or_(*(and_(col(EntryRow.task_id) == task, col(EntryRow.attempt) == attempt) for task, attempt in runs))
@@ -101,23 +132,6 @@ class SqlQueue:
             return [_entry(row) for row in (await tx.execute(query)).all()]
 
 
-class SqlLedger:
-    def __init__(self, database: Database, half_life: timedelta) -> None:
-        self._database = database
-        self._half_life = half_life
-
-    async def charge(self, project_id: str, seconds: float, now: datetime) -> None:
-        async with self._database.transaction() as tx:
-            row = (await tx.execute(select(UsageRow).where(col(UsageRow.project_id) == project_id))).first()
-            before = Usage(row.seconds, row.at) if row else Usage(0.0, now)
-            charged = before.plus(seconds, now, self._half_life)
-            await tx.execute(CHARGE, {"project_id": project_id, "seconds": charged.seconds, "at": charged.at})
-
-    async def all(self) -> dict[str, Usage]:
-        async with self._database.transaction() as tx:
-            return {row.project_id: Usage(row.seconds, row.at) for row in (await tx.execute(select(UsageRow))).all()}
-
-
 async def _put_off(tx: Transaction, until: datetime, *which: Any) -> None:
     """No heartbeat puts the look off beyond the task's own time limit."""
     deadline = col(EntryRow.hard_deadline)
@@ -125,7 +139,7 @@ async def _put_off(tx: Transaction, until: datetime, *which: Any) -> None:
     await tx.execute(update(EntryRow).where(col(EntryRow.phase).in_(RUNNING), *which).values(look_at=look_at))
 
 
-def _row(task: Task, look_again_at: datetime) -> dict[str, Any]:
+def _row(task: Task, now: datetime, look_again_at: datetime) -> dict[str, Any]:
     return {
         "task_id": task.id,
         "project_id": task.project_id,
@@ -133,15 +147,17 @@ def _row(task: Task, look_again_at: datetime) -> dict[str, Any]:
         "model": task.model,
         "rank": RANK[task.priority],
         "phase": task.phase.value,
-        "phase_since": task.phase_since,
+        "phase_heard_at": now,
         "attempt": task.attempt,
         "seq": task.seq,
         "worker_id": task.worker_id,
-        "since": task.created_at,
-        "not_before": task.not_before,
-        "hard_deadline": task.deadline + GRACE_OVER_TIME_LIMIT if task.deadline else None,
+        "since": min(task.created_at, now),
+        "not_before": startable_at(task, now),
+        "hard_deadline": hard_deadline(task, now),
         "look_at": look_again_at,
+        "forget_at": None,
         "gpu_seconds": gpu_seconds(task),
+        "charged_before": 0.0,
     }
 
 
@@ -153,10 +169,9 @@ def _entry(row: Any) -> Entry:
         model=row.model,
         rank=row.rank,
         phase=Phase(row.phase),
-        phase_since=row.phase_since,
+        phase_heard_at=row.phase_heard_at,
         attempt=row.attempt,
         seq=row.seq,
         worker_id=row.worker_id,
         since=row.since,
-        gpu_seconds=row.gpu_seconds,
     )

@@ -24,15 +24,19 @@ class EntryRow(Table, table=True):
     model: str
     rank: int
     phase: str
-    phase_since: datetime = Field(sa_type=UtcDateTime)
+    phase_heard_at: datetime = Field(sa_type=UtcDateTime)
     attempt: int
     seq: int
     worker_id: str | None
     since: datetime = Field(sa_type=UtcDateTime)
     not_before: datetime | None = Field(sa_type=UtcDateTime)
     hard_deadline: datetime | None = Field(sa_type=UtcDateTime)
-    look_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    look_at: datetime | None = Field(sa_type=UtcDateTime, index=True)
+    """None once everybody has heard of the task's end."""
+    forget_at: datetime | None = Field(sa_type=UtcDateTime, index=True)
     gpu_seconds: float
+    charged_before: float
+    """`gpu_seconds` as they were before the row was last written: what lies between is to be charged."""
 
 
 class UsageRow(Table, table=True):
@@ -49,3 +53,4 @@ class LeadershipRow(Table, table=True):
     id: int = Field(primary_key=True)
     holder: str
     beat: int
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -18,19 +18,23 @@ class Held:
     task_id: str
     attempt: int
     since: datetime
+    """When scheduling heard of it."""
 
 
 def says_free(worker: WorkerStatus) -> bool:
     return worker.slots > sum(run.on_device for run in worker.runs)
 
 
-def free_slots(worker: WorkerStatus, held: Iterable[Held]) -> int:
-    """The worker knows best about what it names; what it does not name yet counts for a moment longer."""
+def free_slots(worker: WorkerStatus, heard_at: datetime, held: Iterable[Held]) -> int:
+    """The worker knows best about what it names; what it does not name yet counts for a moment longer.
+
+    `heard_at` is when scheduling heard the worker say so: the worker's own clock may show another time.
+    """
     named = {(run.task_id, run.attempt) for run in worker.runs}
     used = {(run.task_id, run.attempt) for run in worker.runs if run.on_device}
     for one in held:
         key = (one.task_id, one.attempt)
-        unnoticed = worker.sent_at - one.since < NOTICED_WITHIN
+        unnoticed = heard_at - one.since < NOTICED_WITHIN
         if one.worker_id == worker.worker_id and key not in named and unnoticed:
             used.add(key)
     return worker.slots - len(used)

@@ -8,7 +8,7 @@ import structlog
 from contracts.errors import RetryableError
 from contracts.ports import Clock
 
-from scheduling.domain.leading import NOBODY, Leadership, Seen, claim, must_beat, see, still_leads
+from scheduling.domain.leading import NOBODY, Leadership, Seen, claim, leaders_clock_ahead, must_beat, see, still_leads
 from scheduling.ports import Leaderships
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class Duties(Protocol):
 
 
 class Leading:
-    """This replica's part in who leads."""
+    """This replica's part in who leads, and the clock that all replicas share: the leader's."""
 
     def __init__(
         self,
@@ -44,6 +44,11 @@ class Leading:
         self._held: Leadership | None = None
         self._beaten_at: datetime | None = None
         """When the beat that is written down was asked for; none while another replica leads."""
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """The time by the leader's clock, as far as it is known. Who takes over goes on with it."""
+        return self._clock.now() + self._ahead
 
     def leads(self) -> bool:
         """Whether this replica leads at this moment. Asked before each thing that only the leader does."""
@@ -52,11 +57,15 @@ class Leading:
     async def keep_looking(self, duties: Duties) -> None:
         """Runs for as long as the service does."""
         while True:
-            try:
-                await self.look(duties)
-            except RetryableError as error:
-                log.warning("who leads cannot be told now", replica=self._replica, reason=error.detail)
             await asyncio.sleep(self._lease.total_seconds() / LOOKS_PER_LEASE)
+            await self.try_to_look(duties)
+
+    async def try_to_look(self, duties: Duties) -> None:
+        """Looks, if the database answers. Where there is one replica, it leads from its first look on."""
+        try:
+            await self.look(duties)
+        except RetryableError as error:
+            log.warning("who leads cannot be told now", replica=self._replica, reason=error.detail)
 
     async def look(self, duties: Duties) -> None:
         """Beats when it is time to, or takes over from a leader that has stopped beating."""
@@ -65,8 +74,10 @@ class Leading:
             return
         found = await self._leaderships.read()
         now = self._clock.now()
+        ahead = leaders_clock_ahead(self._replica, self._seen, found, now)
+        self._ahead = self._ahead if ahead is None else ahead
         self._seen = see(self._seen, found, now)
-        claimed = claim(self._replica, self._seen, now, self._lease)
+        claimed = claim(self._replica, self._seen, now, self.now(), self._lease)
         if claimed is None or not await self._leaderships.swap(found, claimed):
             self._follow()
             return
@@ -84,7 +95,7 @@ class Leading:
         if held is None:
             return
         try:
-            await self._leaderships.swap(held, Leadership(NOBODY, held.beat + 1))
+            await self._leaderships.swap(held, Leadership(NOBODY, held.beat + 1, self.now()))
         except RetryableError as error:
             log.warning("leadership could not be given up; it runs out", replica=self._replica, reason=error.detail)
 

@@ -10,9 +10,8 @@ from contracts.ports import Clock
 from contracts.tasks import Phase, Task
 from contracts.workers import WorkerStatus
 
-from scheduling.domain.usage import gpu_seconds
 from scheduling.domain.watching import look_again_at
-from scheduling.ports import Ledger, Queue, Workers
+from scheduling.ports import Queue, Workers
 
 RENEWALS_PER_LEASE = 8
 WAITING = (Phase.QUEUED, Phase.RETRY_WAIT)
@@ -21,7 +20,6 @@ WAITING = (Phase.QUEUED, Phase.RETRY_WAIT)
 @dataclass(frozen=True)
 class Listening:
     queue: Queue
-    ledger: Ledger
     workers: Workers
     wake_at: Callable[[datetime], None]
     look_soon: Callable[[], None]
@@ -36,23 +34,22 @@ class Listening:
 
     async def note(self, task: Task) -> None:
         """Brings the queue up to the record's newest state."""
-        look_at = look_again_at(task, self.clock.now(), self.lease)
-        news, known = await self.queue.hear(task, look_at)
-        if not news:
+        now = self.clock.now()
+        look_at = look_again_at(task, now, now, self.lease)
+        if not await self.queue.hear(task, now, look_at):
             return
         self.wake_at(look_at)
-        await self._charge(task, known.gpu_seconds if known else 0.0)
         if task.phase in WAITING:
             self.match_soon(task.medium)
 
     async def on_heard_by_all(self, changed: TaskChanged, _envelope: CloudEvent) -> None:
         """An end that everybody has heard of can be forgotten; until then the watchdog says it again."""
         if changed.task.phase.terminal:
-            await self.queue.forget(changed.task.id, changed.task.seq)
+            await self.queue.forget(changed.task.id, changed.task.seq, self.clock.now())
 
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         worker = heartbeat.worker
-        self.workers.heard(worker)
+        self.workers.heard(worker, self.clock.now())
         # All replicas hear heartbeats: those that do not lead keep their picture of the workers for the day they do.
         if self.leads():
             if worker.runs:
@@ -79,8 +76,3 @@ class Listening:
         if last is None or now - last >= self.lease / RENEWALS_PER_LEASE:
             self._renewed[worker.worker_id] = now
             await self.queue.renew(worker.worker_id, [(r.task_id, r.attempt) for r in worker.runs], now + self.lease)
-
-    async def _charge(self, task: Task, already: float) -> None:
-        spent = gpu_seconds(task) - already
-        if spent > 0:
-            await self.ledger.charge(task.project_id, spent, self.clock.now())

@@ -14,12 +14,11 @@ from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
 from contracts.tasks import Assign, Phase, Task
 from contracts.topics import App
-from contracts.workers import WorkerStatus
 
 from scheduling.domain.matching import FreeWorker, Pairing, Waiting, match
 from scheduling.domain.slots import Held, free_slots, says_free
 from scheduling.domain.watching import look_again_at
-from scheduling.ports import Entry, Ledger, Queue, Workers
+from scheduling.ports import Entry, HeardWorker, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +91,7 @@ class Matching:
 
     async def match_once(self, medium: Medium) -> None:
         """One pass over one medium: everything that waits against every free slot."""
-        workers = [worker for worker in self.workers.available(medium) if says_free(worker)]
+        workers = [worker for worker in self.workers.available(medium) if says_free(worker.status)]
         if not workers:
             return
         now = self.clock.now()
@@ -103,22 +102,27 @@ class Matching:
         # A model may have left the catalog while tasks for it waited; no worker offers it then.
         waiting = [_waiting(entry, model) for entry in ready if (model := self.catalog.get(entry.model))]
         usage = await self._usage(held)
+        entries = {entry.task_id: entry for entry in ready}
         for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
             if not self.leads():
                 return
-            await self._assign(pairing, medium)
+            await self._assign(pairing, entries[pairing.task_id])
 
-    async def _assign(self, pairing: Pairing, medium: Medium) -> None:
-        move = Assign(pairing.worker_id, self.clock.now() + self.policy.start_within)
+    async def _assign(self, pairing: Pairing, entry: Entry) -> None:
+        def as_heard(found: Task) -> Assign:
+            if found.attempt != entry.attempt:
+                raise IllegalTransition(f"task {found.id} has had another attempt meanwhile")
+            return Assign(pairing.worker_id, self.clock.now() + self.policy.start_within)
+
         try:
-            task = await self.tasks.change(pairing.task_id, lambda _found: move)
+            task = await self.tasks.change(entry.task_id, as_heard)
         except (IllegalTransition, NotFound):
-            await self._catch_up(pairing.task_id, medium)
+            await self._catch_up(entry)
             return
         await self.note(task)
         assigned = Assignment(
             worker_id=pairing.worker_id,
-            medium=medium,
+            medium=entry.medium,
             project_id=task.project_id,
             task_id=task.id,
             attempt=task.attempt,
@@ -134,15 +138,16 @@ class Matching:
         )
         await self.publisher.publish(task_changed(task, App.SCHEDULING))
 
-    async def _catch_up(self, task_id: str, medium: Medium) -> None:
+    async def _catch_up(self, entry: Entry) -> None:
         """What was heard of the task is not what its record says: believe the record, and match again."""
-        task = await self.tasks.get(task_id)
-        log.warning("heard of a task what its record does not say", task_id=task_id)
+        task = await self.tasks.get(entry.task_id)
+        log.warning("heard of a task what its record does not say", task_id=entry.task_id)
+        now = self.clock.now()
         if task is None:
-            await self.queue.remove(task_id)
+            await self.queue.remove(entry.task_id)
         else:
-            await self.queue.correct(task, look_again_at(task, self.clock.now(), self.policy.lease))
-        self.wishes.add(medium)
+            await self.queue.correct(task, entry.seq, now, look_again_at(task, now, now, self.policy.lease))
+        self.wishes.add(entry.medium)
 
     async def _usage(self, held: Sequence[Entry]) -> dict[str, float]:
         now = self.clock.now()
@@ -167,19 +172,19 @@ def _waiting(entry: Entry, model: ModelEntry) -> Waiting:
     )
 
 
-def _free_workers(workers: Sequence[WorkerStatus], entries: Sequence[Entry]) -> list[FreeWorker]:
+def _free_workers(workers: Sequence[HeardWorker], entries: Sequence[Entry]) -> list[FreeWorker]:
     held = [
-        Held(entry.worker_id, entry.task_id, entry.attempt, entry.phase_since)
+        Held(entry.worker_id, entry.task_id, entry.attempt, entry.phase_heard_at)
         for entry in entries
         if entry.worker_id is not None and entry.phase in ON_DEVICE
     ]
     return [
         FreeWorker(
-            worker_id=worker.worker_id,
-            models=frozenset(worker.models),
-            warm=frozenset(worker.warm_models),
+            worker_id=worker.status.worker_id,
+            models=frozenset(worker.status.models),
+            warm=frozenset(worker.status.warm_models),
             slots=free,
         )
         for worker in workers
-        if (free := free_slots(worker, held)) > 0
+        if (free := free_slots(worker.status, worker.heard_at, held)) > 0
     ]

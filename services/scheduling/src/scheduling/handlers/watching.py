@@ -30,7 +30,6 @@ class Watchdog:
     tasks: TaskRecords
     queue: Queue
     publisher: Publisher
-    note: Callable[[Task], Awaitable[None]]
     match_soon: Callable[[Medium], None]
     leads: Callable[[], bool]
     clock: Clock
@@ -73,8 +72,11 @@ class Watchdog:
             if not self._caught_up.is_set():
                 await self._catch_up(now)
                 self._caught_up.set()
+            await self.queue.sweep(now)
             for entry in await self.queue.due(now):
-                await self._look_at(entry, now)
+                if not self.leads():
+                    break
+                await self._look_at(entry)
                 self.match_soon(entry.medium)
             return await self.queue.next_due()
 
@@ -93,12 +95,13 @@ class Watchdog:
                 if task is not None and (task.attempt, task.phase) != (entry.attempt, entry.phase):
                     await self.queue.look_again(entry.task_id, now)
 
-    async def _look_at(self, entry: Entry, now: datetime) -> None:
+    async def _look_at(self, entry: Entry) -> None:
+        now = self.clock.now()
         before = await self.tasks.get(entry.task_id)
         if before is None:
             await self.queue.remove(entry.task_id)
             return
-        found = overdue(before, (entry.attempt, entry.phase), now, self.backoff, self.randomness)
+        found = overdue(before, _heard_at(entry, before), now, self.backoff, self.randomness)
         after = before if found.move is None else await self._move(before, found.move)
         if found.announce or after is not before:
             log.warning(
@@ -109,8 +112,8 @@ class Watchdog:
                 now=after.phase.value,
             )
             await self.publisher.publish(task_changed(after, App.SCHEDULING))
-        await self.note(after)
-        await self.queue.look_again(after.id, look_again_at(after, now, self.lease))
+        look_at = look_again_at(after, _heard_at(entry, after) or now, now, self.lease)
+        await self.queue.correct(after, entry.seq, now, look_at)
 
     async def _move(self, before: Task, move: Move) -> Task:
         """The task after the move, or as somebody else has moved it meanwhile."""
@@ -123,3 +126,8 @@ class Watchdog:
             stop = CancelRequested(task_id=before.id, attempt=before.attempt)
             await self.publisher.publish(cancel_requested(stop, App.SCHEDULING, self.clock.now()))
         return after
+
+
+def _heard_at(entry: Entry, task: Task) -> datetime | None:
+    """When the task's attempt and phase were heard of, if what was heard of it is what its record says."""
+    return entry.phase_heard_at if (entry.attempt, entry.phase) == (task.attempt, task.phase) else None
