@@ -48,7 +48,7 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
         async with database.opened():
             # While scheduling was away nobody's heartbeat could renew a lease.
             await queue.renew_all(clock.now() + settings.lease)
-            async with background(alarm.keep_set(), matching.keep_matching()):
+            async with background(alarm.keep_set(watchdog.look), matching.keep_matching()):
                 alarm.at(clock.now())
                 yield
 
