@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
-from chassis.alarm import Alarm
+from chassis.alarm import Alarm, DoDue
 from contracts.errors import DependencyUnavailable
 from contracts.testing import InMemoryJobs, SettableClock
 from contracts.testing.examples import NOON
@@ -29,10 +29,36 @@ class CountingJobs(InMemoryJobs):
         await super().schedule(name, due)
 
 
+class Work:
+    """What is due, as often as it is asked for; raises what the test puts in."""
+
+    def __init__(self, clock: SettableClock, *errors: Exception, then: datetime | None = None) -> None:
+        self.clock, self.errors, self.then = clock, list(errors), then
+        self.tried = self.done = 0
+
+    async def __call__(self, now: datetime) -> datetime | None:
+        assert now == self.clock.now()
+        self.tried += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        self.done += 1
+        return self.then
+
+
+async def nothing_due(_now: datetime) -> None:
+    return None
+
+
 @asynccontextmanager
-async def kept(jobs: InMemoryJobs, overdue: timedelta = timedelta(seconds=5)) -> AsyncIterator[Alarm]:
-    alarm = Alarm(jobs, SettableClock(), "alarm", overdue)
-    keeping = asyncio.create_task(alarm.keep_set())
+async def kept(
+    jobs: InMemoryJobs,
+    do_due: DoDue = nothing_due,
+    clock: SettableClock | None = None,
+    at_least_every: timedelta | None = None,
+) -> AsyncIterator[Alarm]:
+    overdue = timedelta(seconds=0.01)
+    alarm = Alarm(jobs, clock or SettableClock(), "alarm", overdue, at_least_every)
+    keeping = asyncio.create_task(alarm.keep_set(do_due))
     try:
         yield alarm
     finally:
@@ -90,24 +116,87 @@ async def test_a_scheduler_that_is_away_is_asked_again(monkeypatch: pytest.Monke
     assert len(jobs.asked) == 4
 
 
-async def test_a_ring_that_never_comes_is_asked_for_again() -> None:
-    jobs = CountingJobs()
-    async with kept(jobs, overdue=timedelta(seconds=0.01)) as alarm:
+async def test_what_is_overdue_is_done_without_a_ring() -> None:
+    jobs, clock = CountingJobs(), SettableClock()
+    work = Work(clock, then=after(90))
+    async with kept(jobs, work, clock) as alarm:
         alarm.at(after(0))
-        await until(lambda: len(jobs.asked) >= 3)
+        clock.advance(seconds=1)
+        await until(lambda: jobs.due == {"alarm": after(90)})
+    assert work.done == 1
+
+
+async def test_a_scheduler_that_keeps_its_caller_waiting_delays_nothing() -> None:
+    class Silent(InMemoryJobs):
+        async def schedule(self, name: str, due: datetime) -> None:
+            await asyncio.sleep(3600)
+
+    clock = SettableClock()
+    work = Work(clock, then=after(0))
+    async with kept(Silent(), work, clock) as alarm:
+        alarm.at(after(0))
+        for done in (1, 2, 3):
+            clock.advance(seconds=1)
+            await until(lambda done=done: work.done == done)  # type: ignore[misc]
+
+
+async def test_what_cannot_be_done_now_is_tried_again() -> None:
+    clock = SettableClock()
+    work = Work(clock, DependencyUnavailable("the database is away"), ZeroDivisionError())
+    with capture_logs() as said:
+        async with kept(InMemoryJobs(), work, clock) as alarm:
+            alarm.at(after(0))
+            for tried in (1, 2, 3):
+                clock.advance(seconds=1)
+                await until(lambda tried=tried: work.tried == tried)  # type: ignore[misc]
+    assert [(line["event"], line.get("reason")) for line in said] == [
+        ("what is due cannot be done now", "the database is away"),
+        ("what is due met a bug", None),
+    ]
+
+
+async def test_a_ring_that_fails_leaves_the_alarm_set() -> None:
+    jobs = CountingJobs()
+    clock = SettableClock()
+    async with kept(jobs, Work(clock), clock) as alarm:
+        alarm.at(after(10))
+        await until(lambda: bool(jobs.asked))
+        with pytest.raises(DependencyUnavailable):
+            await alarm.ring(Work(clock, DependencyUnavailable("the database is away")))
+        await until(lambda: jobs.asked == [after(10), after(0)])
 
 
 async def test_a_ring_after_which_nothing_is_due_is_not_missed() -> None:
     jobs = CountingJobs()
-
-    async def nothing_more(_now: datetime) -> None:
-        return None
-
     with capture_logs() as said:
-        async with kept(jobs, overdue=timedelta(seconds=0.02)) as alarm:
+        async with kept(jobs) as alarm:
             alarm.at(after(0))
             await until(lambda: bool(jobs.asked))
-            await alarm.ring(nothing_more)
+            await alarm.ring(nothing_due)
             await asyncio.sleep(0.1)
     assert said == []
     assert len(jobs.asked) == 1
+
+
+async def test_shared_work_is_looked_at_even_if_nobody_asks() -> None:
+    jobs = CountingJobs()
+    async with kept(jobs, at_least_every=timedelta(seconds=60)) as alarm:
+        alarm.at(after(0))
+        await until(lambda: bool(jobs.asked))
+        await alarm.ring(nothing_due)
+        await until(lambda: jobs.due == {"alarm": after(60)})
+
+
+async def test_it_does_one_thing_at_a_time() -> None:
+    clock = SettableClock()
+    at_once = 0
+
+    async def do_due(_now: datetime) -> None:
+        nonlocal at_once
+        at_once += 1
+        assert at_once == 1
+        await asyncio.sleep(0)
+        at_once -= 1
+
+    alarm = Alarm(InMemoryJobs(), clock, "alarm")
+    await asyncio.gather(*(alarm.ring(do_due) for _ in range(3)))

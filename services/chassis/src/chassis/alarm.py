@@ -2,6 +2,10 @@
 
 The alternative, a job per task, would write to the scheduler's database for every heartbeat. One
 alarm that moves only towards earlier costs a write per ring, whatever the number of tasks.
+
+The scheduler's ring is what makes it punctual; nothing depends on it. A ring may be lost with the
+scheduler's data, come late because the scheduler is away, or be heard by another replica instead, so
+what is overdue is done without it.
 """
 
 import asyncio
@@ -17,57 +21,96 @@ log = structlog.get_logger(__name__)
 OVERDUE = timedelta(seconds=2)
 TRY_AGAIN_SECONDS = 1.0
 
+DoDue = Callable[[datetime], Awaitable[datetime | None]]
+"""Does what is due and says when the next thing is. Safe at any time and more than once."""
+
 
 class Alarm:
-    def __init__(self, jobs: Jobs, clock: Clock, name: str, overdue: timedelta = OVERDUE) -> None:
+    """`at_least_every` is for work that replicas share: one of them may die with what it has taken, and
+    only by looking do the others find out."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        clock: Clock,
+        name: str,
+        overdue: timedelta = OVERDUE,
+        at_least_every: timedelta | None = None,
+    ) -> None:
         self.name = name
         self._jobs = jobs
         self._clock = clock
         self._overdue = overdue
+        self._at_least_every = at_least_every
         self._next: datetime | None = None
-        self._moved = asyncio.Event()
+        self._rung = clock.now()
+        self._to_be_set = asyncio.Event()
+        self._to_be_awaited = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
 
     def at(self, due: datetime) -> None:
         """Asks to be woken at or soon after `due`. Costs nothing unless it is the earliest wish."""
         if self._next is None or due < self._next:
             self._next = due
-            self._moved.set()
+            self._to_be_set.set()
+            self._to_be_awaited.set()
 
-    async def ring(self, do_due: Callable[[datetime], Awaitable[datetime | None]]) -> None:
-        """Answers the scheduler's callback: `do_due` does what is due and says when the next thing is.
+    async def ring(self, do_due: DoDue) -> None:
+        """Answers the scheduler's callback. What `do_due` raises is raised, and it is due again."""
+        async with self._one_at_a_time:
+            self._next, self._rung = None, self._clock.now()
+            try:
+                following = await do_due(self._clock.now())
+            except BaseException:
+                self.at(self._clock.now())
+                raise
+            if self._at_least_every is not None:
+                look_again = self._clock.now() + self._at_least_every
+                following = min(following or look_again, look_again)
+            if following is not None:
+                self.at(following)
 
-        Safe to call at any time and more than once.
-        """
-        self._next = None
-        following = await do_due(self._clock.now())
-        if following is not None:
-            self.at(following)
+    async def keep_set(self, do_due: DoDue) -> None:
+        """Runs for as long as the service does: hands wishes to the scheduler, and does by itself what is overdue."""
+        async with asyncio.TaskGroup() as group:
+            # Apart, because a scheduler that is away keeps its caller waiting.
+            group.create_task(self._keep_job_set())
+            group.create_task(self._keep_doing_what_is_overdue(do_due))
 
-    async def keep_set(self) -> None:
-        """Runs for as long as the service does: hands wishes to the scheduler, again when it is away."""
+    async def _keep_job_set(self) -> None:
         while True:
-            await self._until_moved_or_overdue()
-            due = self._next
-            if due is None:
+            await self._to_be_set.wait()
+            self._to_be_set.clear()
+            if self._next is None:
                 continue
             try:
-                await self._jobs.schedule(self.name, due)
+                await self._jobs.schedule(self.name, self._next)
             except RetryableError as error:
                 log.warning("the alarm could not be set; trying again", alarm=self.name, reason=error.detail)
                 await asyncio.sleep(TRY_AGAIN_SECONDS)
-                self._moved.set()
+                self._to_be_set.set()
 
-    async def _until_moved_or_overdue(self) -> None:
-        """A ring that does not come was lost with the scheduler's data, or another replica has heard it."""
+    async def _keep_doing_what_is_overdue(self, do_due: DoDue) -> None:
+        while True:
+            await self._until_overdue_or_moved()
+            if (overdue_at := self._overdue_at()) is not None and overdue_at <= self._clock.now():
+                try:
+                    await self.ring(do_due)
+                except RetryableError as error:
+                    log.warning("what is due cannot be done now", alarm=self.name, reason=error.detail)
+                except Exception:
+                    log.exception("what is due met a bug", alarm=self.name)
+
+    async def _until_overdue_or_moved(self) -> None:
+        overdue_at = self._overdue_at()
+        patience = (overdue_at - self._clock.now()).total_seconds() if overdue_at is not None else None
         try:
-            async with asyncio.timeout(self._patience()):
-                await self._moved.wait()
+            async with asyncio.timeout(patience):
+                await self._to_be_awaited.wait()
         except TimeoutError:
-            if self._next is not None:
-                log.warning("the alarm did not ring in time; it is set again", alarm=self.name)
-        self._moved.clear()
+            pass
+        self._to_be_awaited.clear()
 
-    def _patience(self) -> float | None:
-        if self._next is None:
-            return None
-        return max(self._overdue, self._next + self._overdue - self._clock.now()).total_seconds()
+    def _overdue_at(self) -> datetime | None:
+        """What was due already when the alarm last rang could not be done then; it is not asked for at once."""
+        return max(self._next, self._rung) + self._overdue if self._next is not None else None

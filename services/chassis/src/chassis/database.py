@@ -92,9 +92,9 @@ class Database:
 
         Raises `SchemaMismatch`.
         """
-        await keep_trying(self._prepare, f"the database {self._engine.name}")
-        self._is_open = True
         try:
+            await keep_trying(self._prepare, f"the database {self._engine.name}")
+            self._is_open = True
             yield
         finally:
             self._is_open = False

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +47,7 @@ class Kept:
 
 
 class Supervisor:
-    """Use it from one thread; its own thread only starts again what died."""
+    """Use it from one thread. Its own starts whatever shall run and does not: children die with their thread."""
 
     def __init__(self, units: Sequence[Unit], folder: Path) -> None:
         logs = folder / "logs"
@@ -55,39 +55,44 @@ class Supervisor:
         self.kept = {unit.name: Kept(unit, logs / f"{unit.name}.log") for unit in units}
         self._lock = threading.RLock()
         self._over = threading.Event()
+        self._failed: Exception | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Starts everything, stage by stage; stops everything in the reverse order. Raises `ProcessFailed`."""
         watching = threading.Thread(target=self._watch, name="supervisor")
+        watching.start()
         try:
             for stage in sorted({kept.unit.stage for kept in self.kept.values()}):
-                self._start_stage([kept for kept in self.kept.values() if kept.unit.stage == stage])
-            watching.start()
+                self.start(*(name for name, kept in self.kept.items() if kept.unit.stage == stage))
             yield
         finally:
-            self._over.set()
-            if watching.is_alive():
-                watching.join()
             self._stop_everything()
+            self._over.set()
+            watching.join()
 
     def start(self, *names: str) -> None:
-        """Starts what was put down, and waits until it is ready."""
+        """Starts what was put down, and waits until it is ready. Raises `ProcessFailed`."""
         self.start_without_waiting(*names)
-        self._until_ready([self.kept[name] for name in names])
+        for name in names:
+            self._wait_for(self.kept[name])
 
     def start_without_waiting(self, *names: str) -> None:
         with self._lock:
             for name in names:
-                self._spawn(self.kept[name])
+                self.kept[name].wanted = True
 
     def put_down(self, *names: str) -> None:
-        """Stops units as an operator would; they stay down."""
-        for name in names:
-            kept = self.kept[name]
-            kept.wanted = False
-            if kept.process is not None and kept.alive:
-                stop(kept.process, kept.unit.stop_signal, kept.unit.stop_within)
+        """Stops units as an operator would, all at once; they stay down."""
+        with self._lock:
+            some = [self.kept[name] for name in names]
+            for kept in some:
+                kept.wanted = False
+        threads = [threading.Thread(target=_stop, args=(kept,)) for kept in some]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def kill(self, *names: str, again: bool = True) -> None:
         """SIGKILL, all at once; with `again` they are started again soon."""
@@ -98,6 +103,8 @@ class Supervisor:
                 if kept.process is not None:
                     kept.process.kill()
                     kept.process.wait()
+                if not again:
+                    kept.process = None
 
     def change(self, name: str, **environment: str) -> None:
         """What the unit finds in its environment from its next start on."""
@@ -109,59 +116,57 @@ class Supervisor:
             if (process := self.kept[name].process) is not None:
                 process.send_signal(number)
 
-    def _start_stage(self, stage: Sequence[Kept]) -> None:
-        for kept in stage:
-            self._spawn(kept)
-        self._until_ready(stage)
-
-    def _until_ready(self, some: Iterable[Kept]) -> None:
-        for kept in some:
-            deadline = time.monotonic() + UP_WITHIN_SECONDS
-            while not kept.unit.ready():
-                if time.monotonic() > deadline:
-                    raise ProcessFailed(f"{kept.unit.name} is not up. The end of {kept.log}:\n{end_of(kept.log)}")
-                if not self._over.is_set() and not kept.alive:
-                    self._again(kept)
-                time.sleep(0.05)
-            kept.unit.finish()
+    def _wait_for(self, kept: Kept) -> None:
+        deadline = time.monotonic() + UP_WITHIN_SECONDS
+        while not (kept.alive and kept.unit.ready()):
+            if self._failed is not None:
+                raise self._failed
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"{kept.unit.name} is not up. The end of {kept.log}:\n{end_of(kept.log)}")
+            time.sleep(0.05)
+        kept.unit.finish()
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_EVERY_SECONDS):
             with self._lock:
                 for kept in self.kept.values():
                     if kept.wanted and not kept.alive:
-                        self._again(kept)
+                        self._bring_up(kept)
 
-    def _again(self, kept: Kept) -> None:
-        """Notes the death, and when its time has come starts the unit again."""
+    def _bring_up(self, kept: Kept) -> None:
+        """At once what was not there; what died a little later, each time it dies."""
         now = time.monotonic()
-        if kept.again_at == 0.0:
+        if kept.process is None or (kept.again_at and now >= kept.again_at):
+            kept.restarts += kept.process is not None
+            self._spawn(kept)
+        elif kept.again_at == 0.0:
             if now - kept.started > STABLE_AFTER_SECONDS:
                 kept.wait = FIRST_WAIT_SECONDS
-            code = kept.process.returncode if kept.process is not None else None
+            code = kept.process.returncode
             log.warning("a unit has died", unit=kept.unit.name, exit_code=code, again_in_seconds=kept.wait)
             kept.again_at = now + kept.wait
             kept.wait = min(LONGEST_WAIT_SECONDS, 2 * kept.wait)
-        elif now >= kept.again_at:
-            kept.restarts += 1
-            self._spawn(kept)
 
     def _spawn(self, kept: Kept) -> None:
         unit = kept.unit
-        unit.prepare()
+        try:
+            unit.prepare()
+        except Exception as error:
+            self._failed, kept.wanted = error, False
+            return
         user = {"user": unit.user} if unit.user else {}
         kept.process = spawn(unit.command, unit.environment, kept.log, **user)
-        kept.wanted, kept.started, kept.again_at = True, time.monotonic(), 0.0
+        kept.started, kept.again_at = time.monotonic(), 0.0
 
     def _stop_everything(self) -> None:
-        """Services first, while what they stand on still runs; within a stage all at once."""
+        """Services first, while what they stand on still runs; processes before their sidecars."""
         for stage in sorted({kept.unit.stage for kept in self.kept.values()}, reverse=True):
-            some = [kept for kept in self.kept.values() if kept.unit.stage == stage]
-            processes = [kept for kept in some if kept.alive and not kept.unit.name.endswith("-daprd")]
-            sidecars = [kept for kept in some if kept.alive and kept.unit.name.endswith("-daprd")]
-            for together in (processes, sidecars):
-                threads = [threading.Thread(target=self.put_down, args=(kept.unit.name,)) for kept in together]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
+            names = [name for name, kept in self.kept.items() if kept.unit.stage == stage]
+            self.put_down(*(name for name in names if not name.endswith("-daprd")))
+            self.put_down(*(name for name in names if name.endswith("-daprd")))
+
+
+def _stop(kept: Kept) -> None:
+    process, kept.process = kept.process, None
+    if process is not None and process.poll() is None:
+        stop(process, kept.unit.stop_signal, kept.unit.stop_within)

@@ -24,7 +24,7 @@ from notification.adapters.sender import HttpxSender
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
 from notification.adapters.webhooks import SqlDeliveries, SqlEndpoints
-from notification.handlers.delivering import Delivering
+from notification.handlers.delivering import LOOK_EVERY, Delivering
 from notification.handlers.registering import Registering
 from notification.handlers.telling import PRUNE_EVERY, Telling
 from notification.handlers.watching import Watching
@@ -40,7 +40,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     vault = FernetVault(settings.webhook_encryption_keys.get_secret_value())
     sender = HttpxSender(settings.webhook_timeout, settings.webhook_private_hosts)
     keys = ApiKeys(api_key_records(outside.state), clock)
-    retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}")
+    retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
     prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
     delivering_wanted = asyncio.Event()
     telling = Telling(endpoints, deliveries, feed, outside.publisher, clock, delivering_wanted, settings.feed_kept)
@@ -74,8 +74,8 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
             aclosing(sender),
             database.opened(),
             background(
-                retry_alarm.keep_set(),
-                prune_alarm.keep_set(),
+                retry_alarm.keep_set(delivering.take_due),
+                prune_alarm.keep_set(telling.prune),
                 telling.keep_broadcasting(),
                 delivering.keep_delivering(),
             ),

@@ -57,11 +57,15 @@ class Full:
 
 
 class Endpoints(Protocol):
-    async def add(self, endpoint: Endpoint) -> None: ...
+    async def add(self, endpoint: Endpoint, most: int) -> bool:
+        """Whether it was added: a project has `most` at most."""
 
     async def get(self, endpoint_id: str) -> Endpoint | None: ...
 
     async def of_project(self, project_id: str) -> Sequence[Endpoint]: ...
+
+    async def remembered(self, project_id: str) -> Sequence[Endpoint]:
+        """The same, as it was at most a few seconds ago."""
 
     async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None: ...
 

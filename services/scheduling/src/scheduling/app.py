@@ -57,7 +57,7 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
             try:
                 await leading.try_to_look(watchdog)
                 async with background(
-                    alarm.keep_set(),
+                    alarm.keep_set(watchdog.look),
                     leading.keep_looking(watchdog),
                     matching.keep_matching(),
                     watchdog.keep_looking(ring),

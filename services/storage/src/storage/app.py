@@ -37,7 +37,9 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
     database = Database(settings.storage_database, Table.metadata)
     tasks, media = TaskRecords(outside.state, clock), media_records(outside.state)
     keys = ApiKeys(api_key_records(outside.state), clock)
-    ingest_alarm = Alarm(outside.jobs, clock, f"storage-ingest-{settings.replica}")
+    ingest_alarm = Alarm(
+        outside.jobs, clock, f"storage-ingest-{settings.replica}", at_least_every=settings.storage_hold
+    )
     sweep_alarm = Alarm(outside.jobs, clock, f"storage-sweep-{settings.replica}")
     ingesting = Ingesting(
         tasks=tasks,
@@ -63,7 +65,11 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
         settings.storage_scratch.mkdir(parents=True, exist_ok=True)
         async with (
             database.opened(),
-            background(ingest_alarm.keep_set(), sweep_alarm.keep_set(), ingesting.keep_ingesting()),
+            background(
+                ingest_alarm.keep_set(ingesting.take_due),
+                sweep_alarm.keep_set(sweeping.sweep),
+                ingesting.keep_ingesting(),
+            ),
         ):
             ingest_alarm.at(clock.now())
             sweep_alarm.at(clock.now() + settings.storage_keep_staging)

@@ -25,7 +25,7 @@ from submission.adapters.outbox import SqlOutbox
 from submission.adapters.read_model import SqlReadModel
 from submission.adapters.tables import Table
 from submission.adapters.workers import HeardWorkers
-from submission.handlers.accepting import Acceptance
+from submission.handlers.accepting import LOOK_EVERY, Acceptance
 from submission.handlers.administering import Administration
 from submission.handlers.changing import TaskChanges
 from submission.handlers.listening import Listening
@@ -46,7 +46,7 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
     projects, keys = project_records(outside.state), api_key_records(outside.state)
     validator = RequestValidator(outside.catalog)
 
-    alarm = Alarm(outside.jobs, outside.clock, f"submission-outbox-{settings.replica}")
+    alarm = Alarm(outside.jobs, outside.clock, f"submission-outbox-{settings.replica}", at_least_every=LOOK_EVERY)
     acceptance = Acceptance(
         catalog=outside.catalog,
         validator=validator,
@@ -71,7 +71,10 @@ def create(settings: SubmissionSettings, outside: Outside) -> Service:
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with database.opened(), background(alarm.keep_set(), sweep_alarm.keep_set()):
+        async with (
+            database.opened(),
+            background(alarm.keep_set(acceptance.announce_due), sweep_alarm.keep_set(reconciling.sweep)),
+        ):
             alarm.at(outside.clock.now())
             sweep_alarm.at(outside.clock.now() + EVERY)
             yield

@@ -63,6 +63,13 @@ class ReadModel(Protocol):
 
     async def list(self, project_id: str, wanted: TaskFilter, limit: int, after: Cursor | None) -> Page: ...
 
+    async def take_turn(self, now: datetime, until: datetime) -> str | None:
+        """Whether it is the caller's turn to announce what is quiet, rather than another replica's; nobody's
+        until `until` then. The answer is the id behind which to begin."""
+
+    async def next_turn_behind(self, task_id: str) -> None:
+        """Where whoever has the next turn begins."""
+
     async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
         """Ids of open tasks of which nothing newer than `then` was heard, in order, from behind the id `after` on."""
 
@@ -87,8 +94,8 @@ class Outbox(Protocol):
     async def remove(self, task_id: str, heard_seq: int) -> None:
         """Drops the task, unless a newer version than the one heard is to be announced."""
 
-    async def due(self, now: datetime, limit: int) -> Sequence[Task]:
-        """The longest due first."""
+    async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
+        """What is due, the longest first, put off to `until` so that nobody else takes it meanwhile."""
 
     async def next_due(self) -> datetime | None: ...
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from chassis.database import UtcDateTime
 from pydantic import JsonValue
-from sqlalchemy import JSON, LargeBinary, Text
+from sqlalchemy import JSON, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Index, SQLModel
 
@@ -15,9 +15,12 @@ class Table(SQLModel, registry=registry()):
 
 class EndpointRow(Table, table=True):
     __tablename__ = "webhook_endpoints"
+    __table_args__ = (UniqueConstraint("project_id", "place"),)
 
     id: str = Field(primary_key=True)
-    project_id: str = Field(index=True)
+    project_id: str
+    place: int
+    """One of the places that a project has, so that it cannot have more endpoints."""
     url: str
     events: list[str] = Field(sa_type=JSON)
     secret: bytes = Field(sa_type=LargeBinary)

@@ -7,14 +7,15 @@ from typing import Any
 
 from cachetools import TTLCache
 from chassis.database import Database, insert
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from chassis.taking import take_due
+from sqlalchemy import ColumnElement, and_, delete, func, inspect, select, update
 from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
 from notification.domain import DeliveryState
 from notification.ports import Delivery, Endpoint, Full, Share
 
-ADD_ENDPOINT = insert(EndpointRow)
+ADD_ENDPOINT = insert(EndpointRow).on_conflict_do_nothing(index_elements=["project_id", "place"])
 ADD_DELIVERY = insert(DeliveryRow).on_conflict_do_nothing()
 
 
@@ -29,35 +30,48 @@ class SqlEndpoints:
         self._database = database
         self._by_project: TTLCache[str, Sequence[Endpoint]] = TTLCache(10_000, REMEMBER_SECONDS)
 
-    async def add(self, endpoint: Endpoint) -> None:
-        self._by_project.clear()
-        async with self._database.transaction() as tx:
-            await tx.execute(ADD_ENDPOINT, {**asdict(endpoint), "events": list(endpoint.events)})
+    async def add(self, endpoint: Endpoint, most: int) -> bool:
+        row = {**asdict(endpoint), "events": list(endpoint.events)}
+        of_project = select(col(EndpointRow.place)).where(col(EndpointRow.project_id) == endpoint.project_id)
+        while True:
+            async with self._database.transaction() as tx:
+                taken = set((await tx.execute(of_project)).scalars())
+                place = next((place for place in range(most) if place not in taken), None)
+                if place is None:
+                    return False
+                added = (await tx.execute(ADD_ENDPOINT, {**row, "place": place})).rowcount
+            if added:
+                self._by_project.clear()
+                return True
 
     async def get(self, endpoint_id: str) -> Endpoint | None:
         found = await self._select(col(EndpointRow.id) == endpoint_id)
         return found[0] if found else None
 
     async def of_project(self, project_id: str) -> Sequence[Endpoint]:
+        return await self._select(col(EndpointRow.project_id) == project_id)
+
+    async def remembered(self, project_id: str) -> Sequence[Endpoint]:
         found = self._by_project.get(project_id)
         if found is None:
-            found = self._by_project[project_id] = await self._select(col(EndpointRow.project_id) == project_id)
+            found = self._by_project[project_id] = await self.of_project(project_id)
         return found
 
     async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None:
-        self._by_project.clear()
         changed = update(EndpointRow).where(col(EndpointRow.id) == endpoint_id)
         async with self._database.transaction() as tx:
             await tx.execute(changed.values(enabled=enabled, disabled_because=because))
+        self._by_project.clear()
 
     async def remove(self, endpoint_id: str) -> None:
-        self._by_project.clear()
         async with self._database.transaction() as tx:
             await tx.execute(delete(DeliveryRow).where(col(DeliveryRow.endpoint_id) == endpoint_id))
             await tx.execute(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
+        self._by_project.clear()
 
     async def _select(self, condition: ColumnElement[bool]) -> Sequence[Endpoint]:
-        query = select(EndpointRow).where(condition).order_by(col(EndpointRow.created_at))
+        columns = [column for column in inspect(EndpointRow).local_table.c if column.name != "place"]
+        query = select(*columns).where(condition).order_by(col(EndpointRow.created_at))
         async with self._database.transaction() as tx:
             rows = (await tx.execute(query)).mappings().all()
         return [Endpoint(**{**row, "events": tuple(row["events"])}) for row in rows]
@@ -86,17 +100,12 @@ class SqlDeliveries:
             .subquery()
         )
         first = (
-            select(*(column for column in due.c if column.name not in ("at_endpoint", "in_project")))
+            select(*(due.c[column.name] for column in inspect(DeliveryRow).local_table.c))
             .where(due.c.at_endpoint <= share.per_endpoint, due.c.in_project <= share.per_project)
             .order_by(due.c.due)
             .limit(limit)
         )
-        async with self._database.transaction() as tx:
-            rows = (await tx.execute(first)).mappings().all()
-            taken = [_delivery(row) for row in rows]
-            for delivery in taken:
-                await tx.execute(update(DeliveryRow).where(_is(delivery)).values(due=until))
-        return taken
+        return [_delivery(row._mapping) for row in await take_due(self._database, first, DeliveryRow, until)]
 
     async def settle(self, delivery: Delivery) -> None:
         outcome = {

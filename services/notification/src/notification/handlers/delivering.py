@@ -27,6 +27,8 @@ PER_ENDPOINT = 4
 """A receiver that hangs holds up no more than so many places,"""
 PROJECTS_AT_LEAST = 5
 """and a project with many of them no more than this part of all."""
+LOOK_EVERY = timedelta(minutes=1)
+"""How often each replica looks for what another has left behind."""
 
 
 @dataclass(frozen=True)

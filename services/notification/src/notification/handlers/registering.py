@@ -30,8 +30,6 @@ class Registering:
 
         Raises `InvalidRequest` for an address that webhooks may not go to, and for one endpoint too many.
         """
-        if len(await self.endpoints.of_project(project_id)) >= MOST_ENDPOINTS:
-            raise InvalidRequest(f"the project has {MOST_ENDPOINTS} endpoints, which is the most; remove one first")
         await self.sender.check(url)
         secret = "whsec_" + base64.b64encode(self.new_secret()).decode()
         endpoint = Endpoint(
@@ -43,7 +41,8 @@ class Registering:
             enabled=True,
             created_at=self.clock.now(),
         )
-        await self.endpoints.add(endpoint)
+        if not await self.endpoints.add(endpoint, MOST_ENDPOINTS):
+            raise InvalidRequest(f"the project has {MOST_ENDPOINTS} endpoints, which is the most; remove one first")
         return endpoint, secret
 
     async def list(self, project_id: str) -> Sequence[Endpoint]:

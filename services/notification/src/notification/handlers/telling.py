@@ -78,7 +78,7 @@ class Telling:
         return now + PRUNE_EVERY
 
     async def _note(self, happening: Happening) -> None:
-        endpoints = await self.endpoints.of_project(happening.project_id)
+        endpoints = await self.endpoints.remembered(happening.project_id)
         wanting = [one for one in endpoints if one.enabled and wants(one.events, happening.type)]
         if wanting:
             await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chassis.database import Database, UtcDateTime, insert
+from chassis.taking import take_due
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel, col
@@ -38,11 +39,8 @@ class SqlIngests:
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
         due = select(IngestRow).where(col(IngestRow.due) <= now).order_by(col(IngestRow.due)).limit(limit)
-        async with self._database.transaction() as tx:
-            taken = [Ingest(row.task_id, row.attempt, row.tries) for row in (await tx.execute(due)).all()]
-            for ingest in taken:
-                await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=until))
-        return taken
+        taken = await take_due(self._database, due, IngestRow, until)
+        return [Ingest(row.task_id, row.attempt, row.tries) for row in taken]
 
     async def put_off(self, ingest: Ingest, due: datetime) -> None:
         async with self._database.transaction() as tx:

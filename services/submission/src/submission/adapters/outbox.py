@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chassis.database import Database, insert
+from chassis.taking import take_due
 from contracts.tasks import Task
 from sqlalchemy import delete, func, select
 from sqlmodel import col
@@ -30,10 +31,10 @@ class SqlOutbox:
         async with self._database.transaction() as tx:
             await tx.execute(heard)
 
-    async def due(self, now: datetime, limit: int) -> Sequence[Task]:
-        query = select(col(OutboxRow.record)).where(col(OutboxRow.due) <= now).order_by(col(OutboxRow.due)).limit(limit)
-        async with self._database.transaction() as tx:
-            return [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
+    async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
+        due = select(OutboxRow).where(col(OutboxRow.due) <= now).order_by(col(OutboxRow.due)).limit(limit)
+        taken = await take_due(self._database, due, OutboxRow, until)
+        return [Task.model_validate_json(row.record) for row in taken]
 
     async def next_due(self) -> datetime | None:
         async with self._database.transaction() as tx:

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from chassis.database import Database, insert
+from chassis.taking import take_due
 from contracts.media import Medium
 from contracts.tasks import Phase, Priority, Status, Task
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlmodel import col
 
-from submission.adapters.tables import HistoryRow, TagRow, TaskRow, WordRow
+from submission.adapters.tables import HistoryRow, TagRow, TaskRow, TurnRow, WordRow
 from submission.domain import PRIORITY_RANK, Cursor, Sort, Tally, TaskFilter, searchable_text, words_of
 from submission.ports import HistoryEntry, Page
 
@@ -22,6 +23,7 @@ CHANGING = ("seq", "phase", "status", "updated_at", "record")
 ADD = insert(TaskRow).on_conflict_do_nothing()
 ADD_EVENT = insert(HistoryRow).on_conflict_do_nothing()
 ADD_TAGS = insert(TagRow).on_conflict_do_nothing()
+ADD_TURN = insert(TurnRow).on_conflict_do_nothing()
 ADD_WORDS = insert(WordRow).on_conflict_do_nothing()
 UPDATE_IF_NEWER = (
     update(TaskRow)
@@ -59,6 +61,18 @@ class SqlReadModel:
             tasks=[Task.model_validate_json(row.record) for row in rows[:limit]],
             next=Cursor(wanted.sort, getattr(last, wanted.sort.column), last.id) if last else None,
         )
+
+    async def take_turn(self, now: datetime, until: datetime) -> str | None:
+        async with self._database.transaction() as tx:
+            await tx.execute(ADD_TURN, {"id": 1, "due": now, "behind": ""})
+        due = select(TurnRow).where(col(TurnRow.due) <= now)
+        for turn in await take_due(self._database, due, TurnRow, until):
+            return str(turn.behind)
+        return None
+
+    async def next_turn_behind(self, task_id: str) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(update(TurnRow).values(behind=task_id))
 
     async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
         quiet = select(col(TaskRow.id)).where(

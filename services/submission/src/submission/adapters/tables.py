@@ -72,6 +72,16 @@ class HistoryRow(Table, table=True):
     detail: str | None
 
 
+class TurnRow(Table, table=True):
+    """Whose turn it is to announce what is quiet: the one who moves `due` on. One row."""
+
+    __tablename__ = "turns"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    due: datetime = Field(sa_type=UtcDateTime)
+    behind: str
+
+
 class OutboxRow(Table, table=True):
     __tablename__ = "outbox"
 

@@ -38,6 +38,8 @@ from submission.ports import Outbox, ReadModel
 log = structlog.get_logger(__name__)
 
 ANNOUNCED_WITHIN = timedelta(seconds=5)
+LOOK_EVERY = timedelta(minutes=1)
+"""How often each replica looks for what another has left behind."""
 AT_ONCE = 200
 """How many announcements one ring of the alarm repeats; it is set again for the rest."""
 
@@ -78,7 +80,7 @@ class Acceptance:
             await self.tasks.create(task)
         except AlreadyExists:
             return check_repetition(await self._existing(task.id), digest)
-        await self.read_model.record(task, f"{task.id}:{task.seq}", milestone(task))
+        await self._list(task)
         await self._announce(task)
         log.info("task accepted", task_id=task.id, project_id=task.project_id, model=task.model)
         return task
@@ -103,7 +105,7 @@ class Acceptance:
 
     async def announce_due(self, now: datetime) -> datetime | None:
         """Finishes what a crash or a broker's absence left half done; says when to look again."""
-        for task in await self.outbox.due(now, AT_ONCE):
+        for task in await self.outbox.take(now, now + ANNOUNCED_WITHIN, AT_ONCE):
             try:
                 await self.tasks.create(task)
             except AlreadyExists:
@@ -116,6 +118,13 @@ class Acceptance:
         """An announcement of ours has been delivered: there is nothing left to say."""
         if envelope.source == source_of(App.SUBMISSION):
             await self.outbox.remove(changed.task.id, changed.task.seq)
+
+    async def _list(self, task: Task) -> None:
+        """At once if that is possible. The announcement, when it is heard, makes sure of it either way."""
+        try:
+            await self.read_model.record(task, f"{task.id}:{task.seq}", milestone(task))
+        except RetryableError as error:
+            log.warning("listing put off", task_id=task.id, reason=error.detail)
 
     async def _announce(self, task: Task) -> None:
         """Tells everybody if that is possible now. The outbox makes sure of it either way."""

@@ -4,7 +4,7 @@ Every service follows tasks by what it hears. Should one have lost its tables, o
 outbox knows of, this brings the open tasks back to it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -27,17 +27,19 @@ class Reconciling:
     tasks: TaskRecords
     read_model: ReadModel
     publisher: Publisher
-    _last: list[str] = field(default_factory=lambda: [""])
-    """The task at which the sweep before stopped: the next begins behind it, so that all have their turn."""
 
     async def sweep(self, now: datetime) -> datetime:
         """Announces what has been quiet; says when to look again."""
-        quiet = await self.read_model.quiet_since(now - QUIET_FOR, self._last[0], AT_ONCE)
+        behind = await self.read_model.take_turn(now, now + EVERY)
+        if behind is None:
+            return now + EVERY
+        quiet = await self.read_model.quiet_since(now - QUIET_FOR, behind, AT_ONCE)
         for task_id in quiet:
             task = await self.tasks.get(task_id)
             if task is not None:
                 log.info("announced again", task_id=task_id, phase=task.phase.value, correlation_id=task.correlation_id)
                 await self.read_model.correct(task)
                 await self.publisher.publish(task_changed(task, App.SUBMISSION))
-        self._last[0] = quiet[-1] if len(quiet) == AT_ONCE else ""
+        # Those that did not fit in begin the next turn, so that all have theirs.
+        await self.read_model.next_turn_behind(quiet[-1] if len(quiet) == AT_ONCE else "")
         return now + EVERY
