@@ -143,7 +143,7 @@ class Ingesting:
         return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result))
 
     async def _cancel(self, task: Task) -> Task:
-        """An earlier try may have come far: a result that a media document names is kept, anything less is taken away."""
+        """An earlier try may have come far: what a media document names is kept, anything less is taken away."""
         media_id = media_id_for(task.id, task.attempt)
         stored = await self.media.get(media_id)
         if stored is not None:
