@@ -132,5 +132,3 @@ class SimulatedBus:
     def _cut_off(self, listener: Listener) -> bool:
         now = self._network.loop.time()
         return self._network.faults.is_away("bus", now) or self._network.faults.is_away(f"bus<-{listener.name}", now)
-
-

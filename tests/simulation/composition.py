@@ -124,7 +124,7 @@ def without_http(randomness: random.Random, on_death: Callable[[], None]) -> Ite
         (notification.app, "live_routes", _no_routes),
         (random, "Random", seeded),
         (uuid, "uuid4", lambda: uuid.UUID(int=randomness.getrandbits(128), version=4)),
-        (secrets, "token_bytes", lambda size: randomness.randbytes(size)),
+        (secrets, "token_bytes", randomness.randbytes),
     ]
     with ExitStack() as stack:
         for owner, name, stand_in in replaced:

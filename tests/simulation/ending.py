@@ -28,7 +28,8 @@ def check_end(world: "World") -> None:
     _check_media(world)
     for task in invariants.tasks.values():
         invariants.expect(
-            not invariants.must_be_told(task), f"{task.project_id} was never told that {task.id[:4]} is {task.phase.value}"
+            not invariants.must_be_told(task),
+            f"{task.project_id} was never told that {task.id[:4]} is {task.phase.value}",
         )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +56,16 @@ class SimulatedEngine:
         self._waiting: asyncio.Queue[RunJob] = asyncio.Queue()
         self._stopping: set[Key] = set()
         self._on_device: Key | None = None
+        self._handed_over: set[Key] = set()
         self._encoding: set[asyncio.Task[None]] = set()
 
     @property
     def ready(self) -> bool:
         return self._up.is_set()
+
+    @property
+    def on_device(self) -> Collection[Key]:
+        return self._handed_over
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,6 +81,7 @@ class SimulatedEngine:
         reports: asyncio.Queue[JobReport] = asyncio.Queue()
         key = (job.task_id, job.attempt)
         self._jobs[key] = reports
+        self._handed_over.add(key)
         try:
             self._waiting.put_nowait(job)
             while True:
@@ -101,6 +107,7 @@ class SimulatedEngine:
         """The child is gone, and its device is free."""
         if self._on_device is not None:
             self._watching.engine_ended(self._worker, *self._on_device)
+            self._handed_over.discard(self._on_device)
             self._on_device = None
 
     async def _keep_alive(self) -> None:
@@ -114,6 +121,7 @@ class SimulatedEngine:
             for work in (serving, *self._encoding):
                 work.cancel()
             self.killed()
+            self._handed_over.clear()
             for key in list(self._jobs):
                 self._fail(key, _problem("engine-crashed", retryable=True))
 
@@ -179,13 +187,17 @@ class SimulatedEngine:
             # Its folder is gone with whoever wanted the file.
             return
         sha256 = hashlib.sha256(content).hexdigest()
-        self._tell(
-            Encoded(task_id=job.task_id, attempt=job.attempt, path=str(path), size=len(content), sha256=sha256)
-        )
+        self._tell(Encoded(task_id=job.task_id, attempt=job.attempt, path=str(path), size=len(content), sha256=sha256))
 
     def _plan(self, job: RunJob) -> Plan:
         faults, now = self._network.faults, self._network.loop.time()
-        kinds = ("engine fails", "engine out of memory", "engine breaks", "engine dies", "engine hangs")
+        kinds: tuple[str, ...] = (
+            "engine fails",
+            "engine out of memory",
+            "engine breaks",
+            "engine dies",
+            "engine hangs",
+        )
         kinds = (*kinds, "permanent failure", "result corrupt")
         fault = next((kind for kind in kinds if faults.happens(kind, now)), None)
         slow = 10.0 if faults.happens("engine is slow", now) else 1.0
@@ -221,5 +233,3 @@ class SimulatedTools:
 
 def _problem(code: str, retryable: bool) -> Problem:
     return Problem.of(code, code.replace("-", " "), "as the seed says", retryable=retryable)
-
-

@@ -76,7 +76,9 @@ class Faults:
         fierce = randomness.choice((0.3, 1.0, 1.0, 2.5))
         odds = {kind: odds * fierce for kind, odds in ODDS.items() if randomness.random() < 0.5}
         incidents = {
-            kind: round(randomness.expovariate(1 / mean)) for kind, mean in INCIDENTS.items() if randomness.random() < 0.5
+            kind: round(randomness.expovariate(1 / mean))
+            for kind, mean in INCIDENTS.items()
+            if randomness.random() < 0.5
         }
         return cls(randomness, until, odds, incidents, skewed=randomness.random() < 0.25)
 

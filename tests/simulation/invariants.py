@@ -76,7 +76,9 @@ class Invariants:
         self.tasks[task.id] = self.versions[task.id, task.seq] = task
         self._ids[_webhook_id(f"{task.id}:{task.seq}")] = (milestone(task), task)
         if known is None:
-            self.expect(task.seq == 1 and task.phase is Phase.QUEUED, f"{task.id} is created as {task.phase} {task.seq}")
+            self.expect(
+                task.seq == 1 and task.phase is Phase.QUEUED, f"{task.id} is created as {task.phase} {task.seq}"
+            )
         else:
             self._check_change(who.rpartition("#")[0], known, task)
         self._check_record(task)
@@ -128,7 +130,9 @@ class Invariants:
         name = f"task {after.id[:4]} ({before.phase.value} -> {after.phase.value} by {who})"
         self.expect(after.seq == before.seq + 1, f"{name}: seq went from {before.seq} to {after.seq}")
         begins = after.phase is Phase.ASSIGNED and before.phase is not Phase.ASSIGNED
-        self.expect(after.attempt == before.attempt + begins, f"{name}: attempt {before.attempt} became {after.attempt}")
+        self.expect(
+            after.attempt == before.attempt + begins, f"{name}: attempt {before.attempt} became {after.attempt}"
+        )
         if begins:
             waited = before.phase in (Phase.QUEUED, Phase.RETRY_WAIT)
             self.expect(waited, f"{name}: a new attempt although the last has not ended")

@@ -77,7 +77,9 @@ class VirtualLoop(base_events.BaseEventLoop):
         """Does something in the world outside."""
         self.call_later(seconds, act, *args, context=self.outside)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
         """At once and on this thread."""
         future = self.create_future()
         try:
@@ -86,7 +88,9 @@ class VirtualLoop(base_events.BaseEventLoop):
             future.set_exception(error)
         return future
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     def forget_everything(self) -> None:
@@ -105,7 +109,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             coroutine = task.get_coro()
             for _ in range(20):
                 with suppress(BaseException):
-                    coroutine.close()  # type: ignore[union-attr]
+                    coroutine.close()
                     break
 
     def _run_once(self) -> None:
@@ -153,5 +157,3 @@ class VirtualLoop(base_events.BaseEventLoop):
 def _is_of_the_dead(handle: asyncio.Handle) -> bool:
     process = handle._context.get(_PROCESS)  # type: ignore[attr-defined]
     return process is not None and not process.alive
-
-

@@ -65,7 +65,7 @@ def drawn_wishes(
         at = randomness.choice((0.0, randomness.uniform(0.0, until * 0.8)))
         request: dict[str, Any] = {
             "model": randomness.choice(MODELS[randomness.choice(media)]),
-            "params": {"prompt": f"wish {number}", "steps": randomness.randint(1, 8)},
+            "params": {"prompt": f"wish {number}", "steps": randomness.randint(2, 8)},
             "priority": randomness.choice(("low", "medium", "medium", "high")),
         }
         if randomness.random() < 0.1:
@@ -84,8 +84,6 @@ class People:
     wishes: Wishes
     promised: list[Wish] = field(default_factory=list)
     """Those that were answered with a task, and must never be forgotten."""
-    refused: set[str] = field(default_factory=set)
-    """Those that came too late for what they asked."""
 
     async def want(self, wish: Wish) -> None:
         await asyncio.sleep(wish.at)
@@ -100,8 +98,6 @@ class People:
         if task is not None:
             self.network.note(f"somebody has {wish.task_id[:4]}")
             self.promised.append(wish)
-        else:
-            self.refused.add(wish.task_id)
         if task is not None and self.network.randomness.random() < 0.2:
             # Somebody's connection broke: the same request again, with the same key.
             await asyncio.sleep(self.network.randomness.uniform(0.0, 60.0))

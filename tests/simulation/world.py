@@ -206,8 +206,7 @@ class World:
 
     def _certain(self) -> list[Wish]:
         """An event that only a broker in memory has is nobody's promise."""
-        refused = self.people.refused
-        return [one for one in self.plan if not (one.by_event and self.embedded) and one.task_id not in refused]
+        return [wish for wish in self.plan if not (wish.by_event and self.embedded)]
 
     def rows(self, app: App, columns: str, table: str) -> list[tuple[Any, ...]]:
         """What a service keeps in a private table."""
