@@ -322,6 +322,23 @@ async def test_what_is_not_finished_within_the_grace_time_is_handed_back(start: 
     assert (found.phase, found.failures) == (Phase.QUEUED, 0)
 
 
+async def test_an_engine_that_goes_on_with_an_abandoned_run_is_no_free_slot_and_is_killed(start: Start) -> None:
+    """Wedged in a run that was given up: whatever came next would wait behind it until its own time limit."""
+    async with start(
+        until_killed, worker_heartbeat=timedelta(seconds=0.005), worker_stop_within=timedelta(seconds=0.2)
+    ) as worker:
+        worker.engine.wedged = True
+        await until(lambda: bool(worker.heartbeats))
+        await worker.hear_itself()
+        task = await worker.assign(lease=30)
+        await worker.reaches(task, Phase.GENERATING)
+        worker.world.clock.advance(seconds=31)
+        await until(lambda: worker.heartbeats[-1].slots == 0)
+        assert worker.heartbeats[-1].runs == (), "nobody may renew the lease of what was given up"
+        await until(lambda: worker.engine.replacements == 1)
+        await until(lambda: worker.heartbeats[-1].slots == 1)
+
+
 async def test_told_to_go_it_hands_back_what_it_has(start: Start) -> None:
     async with start(until_killed) as worker:
         task = await worker.assign()

@@ -149,6 +149,57 @@ async def test_a_result_nobody_wants_any_more_is_not_stored(storage: Storage) ->
     assert await storage.keys("staging") == []
 
 
+@pytest.mark.parametrize("refused", ["thumbnail.webp", "manifest.json", "media:"])
+async def test_a_cancel_between_two_tries_leaves_no_files_behind(storage: Storage, world: World, refused: str) -> None:
+    task = await _half_stored(storage, world, refused)
+    await storage.tasks.change(task.id, lambda _found: RequestCancel())
+    await storage.ring_due()
+    await until(lambda: bool(world.bus.types))
+    assert (await storage.now(task)).phase is Phase.CANCELLED
+    assert await storage.keys("projects") == []
+
+
+async def test_a_cancel_of_what_is_stored_already_comes_too_late(storage: Storage, world: World) -> None:
+    task = await _half_stored(storage, world, "task:")
+    await storage.tasks.change(task.id, lambda _found: RequestCancel())
+    await storage.ring_due()
+    await until(lambda: bool(world.bus.types))
+    found = await storage.now(task)
+    assert found.phase is Phase.DONE
+    assert found.result is not None and await media_records(world.state).get(found.result.id) == found.result
+
+
+async def _half_stored(storage: Storage, world: World, refused: str) -> Task:
+    """A result whose storing came as far as to the key that is refused; it is due to be tried again."""
+    put, create, replace = world.objects.put, world.state.create, world.state.replace
+
+    async def refuse_object(key: str, content: bytes | Path) -> None:
+        await _away_for(refused, key)
+        await put(key, content)
+
+    async def refuse_create(key: str, value: bytes) -> None:
+        await _away_for(refused, key)
+        await create(key, value)
+
+    async def refuse_replace(key: str, value: bytes, etag: str) -> None:
+        await _away_for(refused, key)
+        await replace(key, value, etag)
+
+    task = await storage.produce()
+    world.objects.put = refuse_object  # type: ignore[method-assign]
+    world.state.create, world.state.replace = refuse_create, refuse_replace  # type: ignore[method-assign]
+    await storage.hear(task)
+    await until(lambda: "storage-ingest-test" in world.jobs.due)
+    world.objects.put, world.state.create, world.state.replace = put, create, replace  # type: ignore[method-assign]
+    world.clock.advance(minutes=5)
+    return task
+
+
+async def _away_for(refused: str, key: str) -> None:
+    if refused in key:
+        raise DependencyUnavailable(f"{key} is refused")
+
+
 async def test_a_zombies_claim_is_passed_over(storage: Storage) -> None:
     task = await storage.produce()
     zombie = task.model_copy(update={"attempt": 0, "seq": task.seq - 1})

@@ -1,7 +1,7 @@
 """What a worker decides and says of itself, as plain functions over plain values."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -95,14 +95,14 @@ def _fits(entry: ModelEntry, device: Device) -> bool:
     return entry.needs.vram_mb <= device.vram_total_mb
 
 
-def worker_state(*, engine_ready: bool, was_ready: bool, hearing: Hearing, runs: Iterable[Run]) -> WorkerState:
+def worker_state(*, engine_ready: bool, was_ready: bool, hearing: Hearing, busy: bool) -> WorkerState:
     if hearing.draining:
         return WorkerState.DRAINING
     if not engine_ready:
         return WorkerState.UNHEALTHY if was_ready else WorkerState.STARTING
     if hearing.last_heard is None:
         return WorkerState.STARTING
-    return WorkerState.BUSY if any(run.on_device for run in runs) else WorkerState.READY
+    return WorkerState.BUSY if busy else WorkerState.READY
 
 
 def provenance(

@@ -1,6 +1,6 @@
 """The engine as the worker's handlers see it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
 from contracts.identifiers import ModelKey
@@ -23,6 +23,10 @@ class Engine(Protocol):
 
     @property
     def warm_models(self) -> tuple[ModelKey, ...]: ...
+
+    @property
+    def on_device(self) -> Collection[tuple[str, int]]:
+        """Task attempts that were handed over and have not left the device, whether anybody follows them or not."""
 
     def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
         """The job's reports up to `Encoded`, `Stopped` or `Failed`, which always comes.

@@ -216,7 +216,9 @@ def _produce(task: Task, move: Produce, now: datetime) -> Task:
     if task.phase is Phase.STORING:
         return task
     if task.phase is Phase.GENERATING:
-        task = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))
+        # Two phases and one save, so the two share a `seq`.
+        encoding = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))
+        task = encoding.model_copy(update={"seq": task.seq})
     return _enter(task, Phase.STORING, now, produced=move.media, progress=None, deadline=now + STORE_WITHIN)
 
 

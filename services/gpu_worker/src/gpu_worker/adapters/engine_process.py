@@ -7,7 +7,7 @@ replacing one that crashed costs little.
 import asyncio
 import multiprocessing
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -54,6 +54,7 @@ class EngineProcess:
         self._versions: dict[str, str] = {}
         self._warm: tuple[str, ...] = ()
         self._jobs: dict[tuple[str, int], asyncio.Queue[JobReport]] = {}
+        self._on_device: set[tuple[str, int]] = set()
 
     @property
     def ready(self) -> bool:
@@ -70,6 +71,10 @@ class EngineProcess:
     @property
     def warm_models(self) -> tuple[str, ...]:
         return self._warm
+
+    @property
+    def on_device(self) -> Collection[tuple[str, int]]:
+        return self._on_device
 
     @property
     def process_id(self) -> int:
@@ -94,6 +99,7 @@ class EngineProcess:
         await self._ready.wait()
         reports: asyncio.Queue[JobReport] = asyncio.Queue()
         self._jobs[job.task_id, job.attempt] = reports
+        self._on_device.add((job.task_id, job.attempt))
         try:
             self._send(job)
             while True:
@@ -134,6 +140,7 @@ class EngineProcess:
         reading.start()
         await ended.wait()
         self._ready.clear()
+        self._on_device.clear()
         await asyncio.to_thread(self._process.join)
         self._fail_jobs(self._process.exitcode)
         return bool(self._versions)
@@ -156,6 +163,8 @@ class EngineProcess:
                 self._warm = report.warm_models
             case Generated():
                 self._device = report.device
+        if isinstance(report, Generated | Stopped | Failed):
+            self._on_device.discard((report.task_id, report.attempt))
         reports = self._jobs.get((report.task_id, report.attempt))
         if reports is not None:
             reports.put_nowait(report)

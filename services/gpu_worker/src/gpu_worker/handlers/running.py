@@ -94,8 +94,7 @@ class Running:
         if attempt.stopping:
             return
         attempt.stopping = True
-        self.engine.stop(*attempt.key)
-        asyncio.get_running_loop().call_later(self.stop_within.total_seconds(), self._kill_if_stuck, attempt)
+        self._stop_engine(attempt)
 
     async def hand_back(self, attempt: Attempt) -> None:
         """Gives the task back to the queue without blame, because this worker must go."""
@@ -104,8 +103,12 @@ class Running:
         except (*OVER, RetryableError) as error:
             log.info("nothing to hand back", task_id=attempt.assignment.task_id, reason=error.detail)
 
+    def _stop_engine(self, attempt: Attempt) -> None:
+        self.engine.stop(*attempt.key)
+        asyncio.get_running_loop().call_later(self.stop_within.total_seconds(), self._kill_if_stuck, attempt)
+
     def _kill_if_stuck(self, attempt: Attempt) -> None:
-        if attempt.on_device:
+        if attempt.key in self.engine.on_device:
             log.warning("the run did not stop in time; its engine is killed", task_id=attempt.assignment.task_id)
             attempt.killing = asyncio.ensure_future(self.engine.replace())
 
@@ -170,7 +173,8 @@ class Running:
         finally:
             self._leave_device(attempt)
             if not isinstance(last, Encoded | Stopped | Failed):
-                self.engine.stop(job.task_id, job.attempt)
+                # Nobody follows it any more, and the next job would wait behind it on the same device.
+                self._stop_engine(attempt)
         raise AssertionError("an engine's reports end with Encoded, Stopped or Failed")
 
     async def _follow(self, attempt: Attempt, report: JobReport) -> None:

@@ -113,14 +113,18 @@ class Worker:
 
     def status(self) -> WorkerStatus:
         runs = tuple(held.attempt.as_run() for held in self._in_hand.values())
+        abandoned = [key for key in self.engine.on_device if key not in self._in_hand]
         self._was_ready = self._was_ready or self.engine.ready
         return WorkerStatus(
             worker_id=self.worker_id,
             medium=self.medium,
             state=worker_state(
-                engine_ready=self.engine.ready, was_ready=self._was_ready, hearing=self.hearing, runs=runs
+                engine_ready=self.engine.ready,
+                was_ready=self._was_ready,
+                hearing=self.hearing,
+                busy=bool(abandoned) or any(run.on_device for run in runs),
             ),
-            slots=SLOTS,
+            slots=max(0, SLOTS - len(abandoned)),
             models=runnable_models(self.catalog, self.medium, self.engine.device),
             warm_models=self.engine.warm_models,
             device=self.engine.device,

@@ -68,5 +68,7 @@ class EngineConformance:
         async with aclosing(engine.run(long)) as reports:
             async for _report in reports:
                 break
+        assert list(engine.on_device) == [(long.task_id, long.attempt)]
         engine.stop(long.task_id, long.attempt)
         assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
+        assert not engine.on_device

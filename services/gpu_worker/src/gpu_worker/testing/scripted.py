@@ -27,6 +27,10 @@ class ScriptedEngine:
 
     def __init__(self, script: "Script | None" = None) -> None:
         self.script = script or instantly
+        self.wedged = False
+        """Whether a job that nobody follows any more stays on the device until its child is replaced."""
+        self.on_device: set[tuple[str, int]] = set()
+        self._followed: set[tuple[str, int]] = set()
         self.jobs: list[RunJob] = []
         self.stopped: set[tuple[str, int]] = set()
         self.child_gone = asyncio.Event()
@@ -39,7 +43,16 @@ class ScriptedEngine:
 
     async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
         self.jobs.append(job)
-        gone = self.child_gone
+        self.on_device.add((job.task_id, job.attempt))
+        self._followed.add((job.task_id, job.attempt))
+        try:
+            async with aclosing(self._follow(job, self.child_gone)) as reports:
+                async for report in reports:
+                    yield report
+        finally:
+            self._followed.discard((job.task_id, job.attempt))
+
+    async def _follow(self, job: RunJob, gone: asyncio.Event) -> AsyncGenerator[JobReport]:
         async with aclosing(self.script(self, job)) as reports:
             async for report in reports:
                 if gone.is_set():
@@ -47,13 +60,18 @@ class ScriptedEngine:
                     return
                 if isinstance(report, Generating):
                     self.warm_models = report.warm_models
+                if isinstance(report, Generated | Stopped | Failed):
+                    self.on_device.discard((job.task_id, job.attempt))
                 yield report
 
     def stop(self, task_id: str, attempt: int) -> None:
         self.stopped.add((task_id, attempt))
+        if not self.wedged and (task_id, attempt) not in self._followed:
+            self.on_device.discard((task_id, attempt))
 
     async def replace(self) -> None:
         self.replacements += 1
+        self.on_device.clear()
         self.child_gone.set()
         self.child_gone = asyncio.Event()
 

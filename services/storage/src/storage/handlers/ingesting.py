@@ -27,11 +27,12 @@ from contracts.errors import (
     UnsupportedMedia,
 )
 from contracts.events import CloudEvent, TaskChanged, task_changed
+from contracts.identifiers import media_id_for
 from contracts.media import MediaResult, ProducedMedia
 from contracts.ports import Clock, ObjectStore, Publisher
 from contracts.records import Records, TaskRecords
 from contracts.tasks import Backoff, Cancel, Complete, Move, Task, after_failure
-from contracts.topics import App
+from contracts.topics import App, media_prefix
 from structlog.contextvars import bound_contextvars
 
 from storage.domain import Checked, check_claim, needs_storing, result_of, unreadable
@@ -127,7 +128,7 @@ class Ingesting:
     async def _end(self, task: Task, claim: ProducedMedia) -> Task:
         """The task after its result was stored, or was found to be unusable, or no longer wanted."""
         if task.cancel_requested:
-            return await self.tasks.change(task.id, lambda _found: Cancel(task.attempt))
+            return await self._cancel(task)
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             path = Path(folder) / "file"
             try:
@@ -140,6 +141,16 @@ class Ingesting:
             result = result_of(task, checked, self.clock.now())
             await self._promote(claim, result, thumbnail)
         return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result))
+
+    async def _cancel(self, task: Task) -> Task:
+        """An earlier try may have come far: what a media document names is kept, anything less is taken away."""
+        media_id = media_id_for(task.id, task.attempt)
+        stored = await self.media.get(media_id)
+        if stored is not None:
+            return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, stored))
+        async for promoted in self.objects.list(media_prefix(task.project_id, media_id)):
+            await self.objects.delete(promoted.key)
+        return await self.tasks.change(task.id, lambda _found: Cancel(task.attempt))
 
     async def _check(self, claim: ProducedMedia, path: Path) -> Checked:
         digest, size = hashlib.sha256(), 0

@@ -1,0 +1,285 @@
+"""One run: everything composed, everything that happens to it, and what must hold in the end."""
+
+import asyncio
+import gc
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+from chassis.outside import Outside
+from chassis.service import Service
+from contracts.errors import DependencyUnavailable
+from contracts.media import Medium
+from contracts.projects import Project
+from contracts.topics import STAGING, App, project_key, worker_app
+from notification.domain import ENDINGS
+
+from tests.simulation.bus import SimulatedBus
+from tests.simulation.composition import CATALOG, Doors, Surroundings, compose, without_http
+from tests.simulation.ending import check_end
+from tests.simulation.engines import SimulatedEngine
+from tests.simulation.faults import Faults
+from tests.simulation.incidents import Incidents
+from tests.simulation.invariants import Invariants, Wishes
+from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.network import BEGIN, Network, SkewedClock
+from tests.simulation.people import People, SimulatedReceivers, Wish, drawn_wishes
+from tests.simulation.replicas import Ports, Replica
+from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
+from tests.simulation.trace import Trace
+
+REPLICAS = {App.SUBMISSION: 1, App.SCHEDULING: 1, App.STORAGE: 1, App.NOTIFICATION: 1}
+"""Of a distributed run; workers are drawn."""
+EMBEDDED = "movie-tasks"
+SERVICES_FIRST = (App.SUBMISSION,)
+SERVICES_LAST = (App.STORAGE, App.NOTIFICATION, App.SCHEDULING)
+EVENTUALLY_SECONDS = 60 * 60.0
+"""Once nothing fails any more, everything has ended by then."""
+QUIET_SECONDS = 3 * 60 * 60.0
+"""And by then everybody was told, and staging was swept."""
+
+
+@dataclass(frozen=True)
+class Report:
+    seed: int
+    violations: Sequence[str]
+    digest: str
+    tasks: int
+    virtual_seconds: float
+    faults: Counter[str]
+    tail: Sequence[str]
+    seconds: float
+
+
+def simulate(seed: int, tail: int = 0) -> Report:
+    """One run from one seed; the same seed is the same run."""
+    began = time.process_time()
+    randomness = random.Random(seed)
+    loop = VirtualLoop(random.Random(seed + 1))
+    base = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - files that need no disk
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=base))
+    trace = Trace()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        world = World(loop, randomness, trace, folder)
+        with world.patched():
+            try:
+                loop.run_until_complete(loop.create_task(world.run(), context=loop.outside))
+            except Stuck as error:
+                world.invariants.violated(str(error))
+            virtual, digest = loop.time(), trace.digest
+            lines = trace.tail(tail or 80)
+            for failure in loop.failures:
+                world.invariants.violated(failure)
+            loop.forget_everything()
+    finally:
+        if collecting:
+            gc.enable()
+        shutil.rmtree(folder, ignore_errors=True)
+    violations = world.invariants.violations
+    return Report(
+        seed=seed,
+        violations=violations,
+        digest=digest,
+        tasks=len(world.invariants.tasks),
+        virtual_seconds=virtual,
+        faults=world.faults.counts,
+        tail=lines if tail or violations else (),
+        seconds=time.process_time() - began,
+    )
+
+
+class World:
+    def __init__(self, loop: VirtualLoop, randomness: random.Random, trace: Trace, folder: Path) -> None:
+        self.loop = loop
+        self.randomness = randomness
+        self.trace = trace
+        self.folder = folder
+        self.embedded = randomness.random() < 0.3
+        self.troubled_until = randomness.choice((60.0, 180.0, 600.0))
+        self.faults = Faults.drawn(randomness, self.troubled_until)
+        network = self.network = Network(loop, randomness, self.faults, trace)
+        self.asked_for = Wishes()
+        self.invariants = Invariants(network, self.asked_for, apart=not self.embedded)
+        self.state = SimulatedState(network, self.invariants)
+        self.invariants.documents = lambda: self.state.documents
+        self.objects = SimulatedObjects(network)
+        self.bus = SimulatedBus(network, self.invariants, durable=not self.embedded)
+        self.scheduler = SimulatedScheduler(network, self._ring)
+        self.around = Surroundings(
+            folder=folder,
+            sender=SimulatedReceivers(network, self.invariants),
+            make_engine=lambda worker, catalog: SimulatedEngine(worker, network, catalog, self.invariants),
+            # Most of what a run costs is heartbeats.
+            heartbeat=timedelta(seconds=randomness.choice((5, 10, 10))),
+            randomness=random.Random(randomness.getrandbits(64)),
+        )
+        self.media = randomness.choice(([Medium.IMAGE], [Medium.IMAGE], [Medium.IMAGE, Medium.VIDEO], list(Medium)))
+        self.projects = [f"p{number}" for number in range(randomness.randint(1, 3))]
+        self.replicas = self._embedded() if self.embedded else self._distributed()
+        self.bus.listeners = self.replicas
+        submitting = [one for one in self.replicas if one.app in (EMBEDDED, App.SUBMISSION)]
+        self.people = People(network, self.bus, submitting, self.asked_for)
+        self.plan: list[Wish] = drawn_wishes(randomness, self.projects, self.media, self.troubled_until)
+
+    async def run(self) -> None:
+        """The whole run, up to its first violation."""
+        going_on = asyncio.create_task(self._happen())
+        violated = asyncio.create_task(self.invariants.any_violation.wait())
+        await asyncio.wait([going_on, violated], return_when=asyncio.FIRST_COMPLETED)
+        if going_on.done():
+            going_on.result()
+
+    async def _happen(self) -> None:
+        for project_id in self.projects:
+            project = Project(id=project_id, name=project_id, created_at=BEGIN)
+            self.state.create_at_once(project_key(project_id), project.model_dump_json().encode())
+        await self._begin()
+        incidents = Incidents(self.network, self.replicas, self.bus, self.embedded)
+        doing = [self.people.want(wish) for wish in self.plan]
+        trouble = [asyncio.create_task(incidents.happen(kind, n)) for kind, n in self.faults.incidents.items()]
+        for wish in self.plan:
+            for act, odds in ((self.people.cancel, 0.2), (self.people.retry, 0.15)):
+                if self.randomness.random() < odds:
+                    doing.append(act(wish.at + self.randomness.expovariate(1 / 30), wish))
+        if self.randomness.random() < 0.2:
+            doing.append(self.people.send_rubbish(self.randomness.uniform(0, self.troubled_until)))
+        busy = [asyncio.create_task(one) for one in doing]
+        while self.loop.time() < self.troubled_until and (self._open() or not all(one.done() for one in busy)):
+            await asyncio.sleep(5.0)
+        self.faults.heal(self.loop.time())
+        self.network.note("nothing fails any more")
+        await asyncio.gather(*busy, *trouble)
+        await self._until(lambda: not self._open(), EVENTUALLY_SECONDS, self._open)
+        for one in self.replicas:
+            one.go_on_without_workers()
+        await asyncio.sleep(QUIET_SECONDS)
+        check_end(self)
+
+    async def _begin(self) -> None:
+        for one in self.replicas:
+            one.start()
+        while not all(one.up for one in self.replicas):
+            await asyncio.sleep(0.1)
+            self._check_alive()
+        for one in self.replicas:
+            if one.doors.registering is not None:
+                for project_id in self.projects:
+                    wanted = self.randomness.choice((("*",), ENDINGS, ENDINGS))
+                    await one.ask(one.doors.registering.register(project_id, f"https://{project_id}/", wanted))
+                break
+
+    async def _until(self, true: Any, within: float, left: Any) -> None:
+        end = self.loop.time() + within
+        while not true():
+            self._check_alive()
+            if self.loop.time() > end:
+                self.invariants.violated(f"not over {within:.0f} s after the last fault: {left()}")
+                return
+            await asyncio.sleep(5.0)
+
+    def _check_alive(self) -> None:
+        for one in self.replicas:
+            if one.broken is not None:
+                self.invariants.violated(f"{one.name} cannot start: {one.broken!r}")
+                one.broken = None
+
+    def _open(self) -> list[str]:
+        """What has not ended yet."""
+        tasks = self.invariants.tasks
+        found = [f"{task.id[:4]} is {task.phase.value}" for task in tasks.values() if not task.phase.terminal]
+        found += [f"{wish.task_id[:4]} is unknown" for wish in self._certain() if wish.task_id not in tasks]
+        return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", "queue")]
+
+    def _certain(self) -> list[Wish]:
+        """An event that only a broker in memory has is nobody's promise."""
+        return [wish for wish in self.plan if not (wish.by_event and self.embedded)]
+
+    def rows(self, app: App, columns: str, table: str) -> list[tuple[Any, ...]]:
+        """What a service keeps in a private table."""
+        with closing(sqlite3.connect(self.folder / f"{app.value}.db")) as database:
+            return database.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608
+
+    async def _ring(self, app: str, name: str) -> None:
+        await self.network.call("scheduler", lambda: None)
+        up = [one for one in self.replicas if one.app == app and one.up]
+        if not up:
+            raise DependencyUnavailable("no replica is up")
+        await self.randomness.choice(up).ring(name)
+
+    def _embedded(self) -> list[Replica]:
+        apps = (*SERVICES_FIRST, *(worker_app(medium) for medium in self.media), *SERVICES_LAST)
+        return [self._replica(EMBEDDED, EMBEDDED, "embedded", apps)]
+
+    def _distributed(self) -> list[Replica]:
+        numbers = dict(REPLICAS)
+        numbers |= {worker_app(medium): self.randomness.randint(1, 2) for medium in self.media}
+        return [
+            self._replica(app.value, f"{app.value}-{number}", str(number), (app,))
+            for app, count in numbers.items()
+            for number in range(count)
+        ]
+
+    def _replica(self, app: str, name: str, replica: str, apps: Sequence[App]) -> Replica:
+        clock = SkewedClock(self.loop, self.faults.skew() if not self.embedded else 0.0)
+        jobs = SimulatedJobs(self.network, self.scheduler, app)
+        outside = Outside(self.state, self.bus, jobs, self.objects, clock, CATALOG)
+
+        def make(app: App, doors: Doors) -> Service:
+            return compose(app, replica, outside, self.around, doors)
+
+        return Replica(app, name, apps, make, Ports(self.bus, clock), self.loop, self.trace)
+
+    @contextmanager
+    def patched(self) -> Iterator[None]:
+        """Real time, real randomness and real logs are kept out."""
+        before = structlog.get_config()
+        state = random.getstate()
+        random.seed(self.randomness.getrandbits(64))
+        structlog.configure(
+            processors=[self._log],
+            wrapper_class=structlog.make_filtering_bound_logger(20),
+            logger_factory=structlog.ReturnLoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(patch("time.monotonic", self.loop.time))
+                stack.enter_context(without_http(self.around.randomness, self._background_died))
+                yield
+        finally:
+            random.setstate(state)
+            structlog.configure(**before)
+
+    def _log(self, _logger: Any, method: str, event: Any) -> Any:
+        said = str(event["event"])
+        if method in ("error", "critical", "exception") and ("bug" in said or method == "critical"):
+            self.invariants.violated(f"{said}: {_error(event)!r}")
+        elif method != "info":
+            about = str(event.get("task_id", ""))[:4]
+            self.network.note(f"logs: {said} {about} {event.get('reason', '')}")
+        raise structlog.DropEvent
+
+    def _background_died(self) -> None:
+        self.invariants.violated("a process stops itself because its background work has ended")
+
+    def staged(self) -> list[str]:
+        return [found.key for found in self.objects.under(STAGING)]
+
+
+def _error(event: Any) -> object:
+    given = event.get("exc_info")
+    return given if isinstance(given, BaseException) else sys.exc_info()[1]
