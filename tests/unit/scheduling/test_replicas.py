@@ -62,7 +62,7 @@ class Replicas:
 
     async def pass_time(self, *names: str, seconds: float) -> None:
         """In steps that leave a leader the time to beat."""
-        step = LEADER_LEASE.total_seconds() / 3
+        step = LEADER_LEASE.total_seconds() / 6
         for _ in range(round(seconds / step)):
             for name in names:
                 self.clocks[name].advance(seconds=step)
@@ -163,16 +163,16 @@ async def test_while_both_believe_they_lead_no_task_gets_two_attempts(replicas: 
 async def test_what_a_replica_with_another_clock_hears_comes_neither_early_nor_late(
     replicas: Replicas, skew: float
 ) -> None:
-    lease = timedelta(seconds=1.2)
+    lease = timedelta(seconds=0.6)
     a = await replicas.start("a", lease=lease)
     b = await replicas.start("b", timedelta(seconds=skew), lease=lease)
     await replicas.pass_time("a", "b", seconds=0.12)
     await replicas.heartbeat()
     task = await a.accept()
     await b.generate(task)
-    await replicas.pass_time("a", "b", seconds=1)
+    await replicas.pass_time("a", "b", seconds=0.5)
     assert await a.running.ring("scheduling-watchdog-a") == 204
     assert (await a.now(task)).phase is Phase.GENERATING
-    await replicas.pass_time("a", "b", seconds=0.24)
+    await replicas.pass_time("a", "b", seconds=0.12)
     assert await a.running.ring("scheduling-watchdog-a") == 204
     assert (await a.now(task)).phase is Phase.RETRY_WAIT
