@@ -3,11 +3,10 @@ import re
 from datetime import timedelta
 
 import pytest
-from contracts.events import FeedEntry
 from contracts.testing.examples import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from notification.domain import ENDINGS, RETRY_AFTER, Answer, Happening, batches, next_try, read_retry_after, wants
+from notification.domain import ENDINGS, RETRY_AFTER, Answer, Happening, next_try, read_retry_after, wants
 
 RANDOM = random.Random(1)
 REFUSED = Answer(500, "Internal Server Error")
@@ -86,16 +85,3 @@ def test_a_webhook_id_holds_nothing_that_the_signature_uses(event_id: str) -> No
 def test_webhook_ids_of_different_events_differ() -> None:
     ids = {Happening(event_id, "x", NOON, "p1", None, {}).webhook_id for event_id in ("a:b", "a.b", "a_b", "ä")}
     assert len(ids) == 4
-
-
-def an_entry(position: int, text: str) -> FeedEntry:
-    return FeedEntry(position=position, project_id="p1", task_id=None, type="task.done.v1", data={"prompt": text})
-
-
-@given(st.lists(st.text(max_size=300), max_size=30), st.integers(200, 3000))
-def test_batches_keep_the_order_and_the_size(prompts: list[str], most: int) -> None:
-    entries = [an_entry(position, prompt) for position, prompt in enumerate(prompts)]
-    made = list(batches(entries, most))
-    assert [entry for batch in made for entry in batch] == entries
-    for batch in made:
-        assert len(batch) == 1 or sum(len(entry.model_dump_json().encode()) for entry in batch) <= most

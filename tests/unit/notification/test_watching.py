@@ -1,14 +1,18 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from contracts.errors import NotFound
-from contracts.events import CloudEvent, FeedEntry, FeedGrew, TaskProgressed
+from contracts.errors import DependencyUnavailable, NotFound
+from contracts.events import CloudEvent, FeedGrew, TaskProgressed
 from contracts.records import TaskRecords
 from contracts.tasks import Phase, ProcessingProgress
 from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON, a_task
 from notification.domain import Happening
 from notification.handlers.watching import BACKLOG, REPLAY, Item, Watching
+
+from tests.conftest import until
 
 ENVELOPE = CloudEvent(id="x", source="/test", type="feed.grew.v1", data={})
 
@@ -17,87 +21,195 @@ class FeedOf:
     """A feed that holds what the test puts in it."""
 
     def __init__(self, *positions: int) -> None:
-        self.entries = [(position, happening(position)) for position in positions]
+        self.entries: list[tuple[int, Happening]] = []
+        self.grow(*positions)
         self.asked = asyncio.Event()
+        self.away = False
+        self.looks = 0
+
+    def grow(self, *positions: int, project_id: str = "p1") -> None:
+        self.entries += [(position, happening(position, project_id)) for position in positions]
 
     async def add(self, happening: Happening) -> int | None:
         raise AssertionError("not asked for here")
+
+    async def newest(self) -> int:
+        await self._answer()
+        return self.entries[-1][0] if self.entries else 0
+
+    async def since(self, position: int, limit: int) -> list[tuple[int, Happening]]:
+        self.looks += 1
+        await self._answer()
+        return [entry for entry in self.entries if entry[0] > position][:limit]
 
     async def after(
         self, position: int, project_id: str, task_id: str | None, limit: int
     ) -> list[tuple[int, Happening]]:
         self.asked.set()
-        await asyncio.sleep(0)
-        return [entry for entry in self.entries if entry[0] > position][:limit]
+        await self._answer()
+        found = [entry for entry in self.entries if entry[0] > position and entry[1].project_id == project_id]
+        return found[:limit]
 
     async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None:
+        await self._answer()
         return self.entries[-1] if self.entries else None
 
     async def prune(self, before: object) -> None: ...
 
-
-def happening(position: int) -> Happening:
-    return Happening(f"e{position}", "task.done.v1", NOON, "p1", a_task().id, {"n": position})
-
-
-def grown(position: int, project_id: str = "p1") -> FeedGrew:
-    entry = FeedEntry(
-        position=position, project_id=project_id, task_id=a_task().id, type="task.done.v1", data={"n": position}
-    )
-    return FeedGrew(entries=(entry,))
+    async def _answer(self) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise DependencyUnavailable("the database is away")
 
 
-def watching(feed: FeedOf) -> Watching:
-    return Watching(TaskRecords(InMemoryState(), SettableClock()), feed)
+def happening(position: int, project_id: str) -> Happening:
+    return Happening(f"e{position}", "task.done.v1", NOON, project_id, a_task().id, {"n": position})
 
 
-async def take(items: object, count: int) -> list[Item]:
+@asynccontextmanager
+async def watching(feed: FeedOf) -> AsyncIterator[Watching]:
+    live = Watching(TaskRecords(InMemoryState(), SettableClock()), feed)
+    telling = asyncio.create_task(live.keep_telling())
+    try:
+        yield live
+    finally:
+        telling.cancel()
+
+
+async def take(items: AsyncIterator[Item], count: int) -> list[Item]:
     found = []
-    async for item in items:  # type: ignore[attr-defined]
-        found.append(item)
-        if len(found) == count:
-            break
+    async with asyncio.timeout(10):
+        async for item in items:
+            found.append(item)
+            if len(found) == count:
+                break
     return found
+
+
+async def joined(live: Watching, number: int = 1) -> None:
+    await until(lambda: len(live._watchers) == number and live._told is not None)
 
 
 async def test_what_comes_while_the_past_is_read_is_told_once_and_in_order() -> None:
     feed = FeedOf(1, 2, 3)
-    live = watching(feed)
-    taking = asyncio.create_task(take(live.watch("p1", None, 1), 4))
-    await feed.asked.wait()
-    for position in (2, 3, 4, 5):
-        await live.on_feed_grew(grown(position), ENVELOPE)
-    assert [item.position for item in await taking] == [2, 3, 4, 5]
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, 1), 4))
+        await feed.asked.wait()
+        feed.grow(4, 5)
+        for position in (2, 4, 5):
+            await live.on_feed_grew(FeedGrew(position=position), ENVELOPE)
+        assert [item.position for item in await taking] == [2, 3, 4, 5]
+
+
+async def test_what_another_replica_wrote_is_told_in_the_feeds_order_whatever_the_order_of_hints() -> None:
+    feed = FeedOf(1)
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, None), 3))
+        await joined(live)
+        feed.grow(2, 3, 5)
+        for position in (5, 3, 2):
+            await live.on_feed_grew(FeedGrew(position=position), ENVELOPE)
+        assert [item.position for item in await taking] == [2, 3, 5]
+
+
+async def test_a_hint_that_is_lost_only_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notification.handlers.watching.LOOK_EVERY_SECONDS", 0.01)
+    feed = FeedOf()
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, None), 1))
+        await joined(live)
+        feed.grow(1)
+        assert [item.position for item in await taking] == [1]
+
+
+async def test_the_feed_is_left_alone_while_nobody_watches_and_when_a_hint_says_nothing_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = FeedOf(1, 2)
+    async with watching(feed) as live:
+        await live.on_feed_grew(FeedGrew(position=2), ENVELOPE)
+        await asyncio.sleep(0.01)
+        assert feed.looks == 0
+        waiting = asyncio.create_task(take(live.watch("p1", None, None), 1))
+        await joined(live)
+        await until(lambda: feed.looks == 1)
+        for position in (1, 2):
+            await live.on_feed_grew(FeedGrew(position=position), ENVELOPE)
+        await asyncio.sleep(0.01)
+        assert feed.looks == 1
+        waiting.cancel()
+
+
+async def test_many_hints_are_one_look() -> None:
+    feed = FeedOf()
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, None), 100))
+        await joined(live)
+        await until(lambda: feed.looks == 1)
+        feed.grow(*range(1, 101))
+        for position in range(1, 101):
+            await live.on_feed_grew(FeedGrew(position=position), ENVELOPE)
+        assert len(await taking) == 100
+        assert feed.looks <= 3
+
+
+async def test_a_feed_that_is_away_is_read_on_once_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notification.handlers.watching.PAUSE_SECONDS", 0.001)
+    feed = FeedOf()
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, None), 1))
+        await joined(live)
+        feed.grow(1)
+        feed.away = True
+        live.look(1)
+        await until(lambda: feed.looks > 2)
+        feed.away = False
+        assert [item.position for item in await taking] == [1]
+
+
+async def test_while_the_feed_is_away_watchers_are_told_to_come_back() -> None:
+    feed = FeedOf()
+    feed.away = True
+    async with watching(feed) as live:
+        with pytest.raises(DependencyUnavailable):
+            await live.check("p1", None)
+        assert [item async for item in live.watch("p1", None, 0)] == []
+        assert not live._watchers
 
 
 async def test_a_tasks_watcher_begins_with_what_happened_last() -> None:
-    assert [item.position for item in await take(watching(FeedOf(7)).watch("p1", a_task().id, None), 1)] == [7]
+    async with watching(FeedOf(7)) as live:
+        assert [item.position for item in await take(live.watch("p1", a_task().id, None), 1)] == [7]
 
 
 async def test_other_projects_are_not_heard() -> None:
-    live = watching(FeedOf())
-    taking = asyncio.create_task(take(live.watch("p1", None, 0), 1))
-    await asyncio.sleep(0.01)
-    await live.on_feed_grew(grown(1, "p2"), ENVELOPE)
-    await live.on_feed_grew(grown(2), ENVELOPE)
-    assert [item.position for item in await taking] == [2]
+    feed = FeedOf()
+    async with watching(feed) as live:
+        taking = asyncio.create_task(take(live.watch("p1", None, 0), 1))
+        await joined(live)
+        feed.grow(1, project_id="p2")
+        feed.grow(2)
+        live.look(2)
+        assert [item.position for item in await taking] == [2]
 
 
 async def test_who_falls_behind_is_dropped_and_holds_nobody_up() -> None:
-    live = watching(FeedOf())
-    slow, quick = live.watch("p1", None, 0), live.watch("p1", None, 0)
-    first = [asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))]
-    await asyncio.sleep(0.01)
-    seen = 0
-    for position in range(1, BACKLOG + 10):
-        await live.on_feed_grew(grown(position), ENVELOPE)
-        if position > 1:
-            await anext(quick)
-            seen += 1
-        else:
-            await asyncio.gather(*first)
-    assert seen == BACKLOG + 8
-    assert len([item async for item in slow]) < BACKLOG
+    feed = FeedOf()
+    async with watching(feed) as live:
+        slow, quick = live.watch("p1", None, 0), live.watch("p1", None, 0)
+        first = [asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))]
+        await joined(live, 2)
+        seen = 0
+        for position in range(1, BACKLOG + 10):
+            feed.grow(position)
+            live.look(position)
+            if position > 1:
+                await anext(quick)
+                seen += 1
+            else:
+                await asyncio.gather(*first)
+        assert seen == BACKLOG + 8
+        assert len([item async for item in slow]) < BACKLOG
 
 
 async def test_another_projects_task_is_not_found() -> None:
@@ -110,14 +222,13 @@ async def test_another_projects_task_is_not_found() -> None:
 
 
 async def test_whoever_missed_more_than_is_read_at_a_time_is_told_all_of_it() -> None:
-    feed = FeedOf(*range(1, 2 * REPLAY + 51))
-    told = await take(watching(feed).watch("p1", None, 0), 2 * REPLAY + 50)
+    async with watching(FeedOf(*range(1, 2 * REPLAY + 51))) as live:
+        told = await take(live.watch("p1", None, 0), 2 * REPLAY + 50)
     assert [item.position for item in told] == list(range(1, 2 * REPLAY + 51))
 
 
 async def test_progress_is_told_and_moves_no_position() -> None:
-    live = watching(FeedOf())
-    items = live.watch("p1", None, 0)
+    feed = FeedOf()
     progressed = TaskProgressed(
         task_id=a_task().id,
         project_id="p1",
@@ -125,10 +236,12 @@ async def test_progress_is_told_and_moves_no_position() -> None:
         phase=Phase.GENERATING,
         progress=ProcessingProgress(step=1, total=2, fraction=0.5),
     )
-    waiting = asyncio.create_task(take(items, 2))
-    await asyncio.sleep(0.01)
-    await live.on_progress(progressed, ENVELOPE)
-    await live.on_feed_grew(grown(1), ENVELOPE)
-    told = await waiting
+    async with watching(feed) as live:
+        waiting = asyncio.create_task(take(live.watch("p1", None, 0), 2))
+        await joined(live)
+        await live.on_progress(progressed, ENVELOPE)
+        feed.grow(1)
+        live.look(1)
+        told = await waiting
     assert [(item.position, item.task_id) for item in told] == [(None, a_task().id), (1, a_task().id)]
     assert told[0].data["progress"]["fraction"] == 0.5

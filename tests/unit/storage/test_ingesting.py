@@ -172,32 +172,34 @@ async def test_a_cancel_of_what_is_stored_already_comes_too_late(storage: Storag
 async def _half_stored(storage: Storage, world: World, refused: str) -> Task:
     """A result whose storing came as far as to the key that is refused; it is due to be tried again."""
     put, create, replace = world.objects.put, world.state.create, world.state.replace
+    refusals: list[str] = []
+
+    def refuse(key: str) -> None:
+        if refused in key:
+            refusals.append(key)
+            raise DependencyUnavailable(f"{key} is refused")
 
     async def refuse_object(key: str, content: bytes | Path) -> None:
-        await _away_for(refused, key)
+        refuse(key)
         await put(key, content)
 
     async def refuse_create(key: str, value: bytes) -> None:
-        await _away_for(refused, key)
+        refuse(key)
         await create(key, value)
 
     async def refuse_replace(key: str, value: bytes, etag: str) -> None:
-        await _away_for(refused, key)
+        refuse(key)
         await replace(key, value, etag)
 
     task = await storage.produce()
     world.objects.put = refuse_object  # type: ignore[method-assign]
     world.state.create, world.state.replace = refuse_create, refuse_replace  # type: ignore[method-assign]
     await storage.hear(task)
-    await until(lambda: "storage-ingest-test" in world.jobs.due)
+    await until(lambda: bool(refusals))
+    await settle(world)
     world.objects.put, world.state.create, world.state.replace = put, create, replace  # type: ignore[method-assign]
     world.clock.advance(minutes=5)
     return task
-
-
-async def _away_for(refused: str, key: str) -> None:
-    if refused in key:
-        raise DependencyUnavailable(f"{key} is refused")
 
 
 async def test_a_zombies_claim_is_passed_over(storage: Storage) -> None:

@@ -43,7 +43,17 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
     prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
     delivering_wanted = asyncio.Event()
-    telling = Telling(endpoints, deliveries, feed, outside.publisher, clock, delivering_wanted, settings.feed_kept)
+    watching = Watching(TaskRecords(outside.state, clock), feed)
+    telling = Telling(
+        endpoints=endpoints,
+        deliveries=deliveries,
+        feed=feed,
+        publisher=outside.publisher,
+        clock=clock,
+        delivering_wanted=delivering_wanted,
+        feed_kept=settings.feed_kept,
+        tell_watchers=watching.look,
+    )
     delivering = Delivering(
         endpoints=endpoints,
         deliveries=deliveries,
@@ -66,7 +76,6 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         new_secret=lambda: secrets.token_bytes(32),
         wake=delivering_wanted.set,
     )
-    watching = Watching(TaskRecords(outside.state, clock), feed)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -76,7 +85,8 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
             background(
                 retry_alarm.keep_set(delivering.take_due),
                 prune_alarm.keep_set(telling.prune),
-                telling.keep_broadcasting(),
+                telling.keep_hinting(),
+                watching.keep_telling(),
                 delivering.keep_delivering(),
             ),
         ):

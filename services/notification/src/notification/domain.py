@@ -2,14 +2,14 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from contracts.events import FeedEntry, TaskChanged, TaskRejected
+from contracts.events import TaskChanged, TaskRejected
 from contracts.views import TaskView
 
 # Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
@@ -52,21 +52,6 @@ def happening_of_change(changed: TaskChanged, event_id: str, change: str) -> Hap
 def happening_of_rejection(rejected: TaskRejected, event_id: str, now: datetime) -> Happening:
     data = rejected.model_dump(mode="json")
     return Happening(event_id, "task.rejected.v1", now, rejected.project_id, None, data)
-
-
-def batches(entries: Iterable[FeedEntry], most_bytes: int) -> Iterator[list[FeedEntry]]:
-    """The entries in order, as many together as fit into `most_bytes` of JSON; one alone may be larger."""
-    batch: list[FeedEntry] = []
-    size = 0
-    for entry in entries:
-        length = len(entry.model_dump_json().encode())
-        if batch and size + length > most_bytes:
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += length
-    if batch:
-        yield batch
 
 
 def wants(patterns: Sequence[str], change: str) -> bool:

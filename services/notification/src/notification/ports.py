@@ -93,7 +93,13 @@ class Feed(Protocol):
     """What happened, in one order, for as long as live watchers may want to resume from it."""
 
     async def add(self, happening: Happening) -> int | None:
-        """Its position, or None when it is there already."""
+        """Its position, or None when it is there already. Nothing is ever found before what was found already."""
+
+    async def newest(self) -> int:
+        """The last position that was given out, 0 if none was."""
+
+    async def since(self, position: int, limit: int) -> Sequence[tuple[int, Happening]]:
+        """What happened after `position` in all projects."""
 
     async def after(
         self, position: int, project_id: str, task_id: str | None, limit: int

@@ -3,7 +3,7 @@
 An event id is derived from what the event says, so that saying it twice is seen to be the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pydantic import AwareDatetime
 
@@ -12,7 +12,6 @@ from contracts.events.schemas import (
     Assignment,
     CancelRequested,
     DeadLetter,
-    FeedEntry,
     FeedGrew,
     QueueGrew,
     TaskChanged,
@@ -61,9 +60,8 @@ def task_changed(task: Task, source: str) -> Message:
     )  # fmt: skip
 
 
-def feed_grew(entries: Sequence[FeedEntry], source: str, now: AwareDatetime) -> Message:
-    event_id = f"feed:{entries[0].position}:{entries[-1].position}"
-    return _message(TASK_UPDATES, "feed", event_id, "feed.grew.v1", source, FeedGrew(entries=tuple(entries)), now)
+def feed_grew(position: int, source: str, now: AwareDatetime) -> Message:
+    return _message(TASK_UPDATES, "feed", f"feed:{position}", "feed.grew.v1", source, FeedGrew(position=position), now)
 
 
 def task_progressed(progressed: TaskProgressed, source: str, now: AwareDatetime) -> Message:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from contracts.errors import MalformedEvent, Problem
 from contracts.events.envelope import CloudEvent, Event, reasons
@@ -69,26 +69,13 @@ class TaskChanged(Event):
     task: Task
 
 
-class FeedEntry(BaseModel):
-    """Something that happened in a project. `position` orders everything that happened in all of them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    position: int
-    project_id: ProjectId
-    task_id: TaskId | None
-    type: str
-    """The event's own type, such as `task.done.v1`."""
-    data: dict[str, Any]
-
-
 class FeedGrew(Event):
-    """The newest entries of the feed, on their way to the live watchers of every replica."""
+    """Tells the replicas that keep live watchers to look into the feed: it has entries up to `position`."""
 
     types = ("feed.grew.v1",)
     topics = (TASK_UPDATES,)
 
-    entries: tuple[FeedEntry, ...]
+    position: int
 
 
 class TaskProgressed(Event):

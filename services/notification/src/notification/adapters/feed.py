@@ -1,17 +1,30 @@
-"""The feed as a table: the database's own counter gives every event its position."""
+"""The feed as a table.
+
+Positions come from a row that every addition moves on in its own transaction. So additions are
+committed one after the other, and whoever has read up to a position never meets an earlier one later;
+a sequence of the database's own would promise neither.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from chassis.database import Database, insert
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlmodel import col
 
-from notification.adapters.tables import FeedRow
+from notification.adapters.tables import FeedEndRow, FeedRow
 from notification.domain import Happening
 
-ADD = insert(FeedRow).on_conflict_do_nothing().returning(col(FeedRow.position))
+END = col(FeedEndRow.position)
+_FIRST = select(func.coalesce(func.max(col(FeedRow.position)), 0) + 1).scalar_subquery()
+NEXT = (
+    insert(FeedEndRow)
+    .values(id=1, position=_FIRST)
+    .on_conflict_do_update(index_elements=["id"], set_={"position": END + 1})
+    .returning(END)
+)
+ADD = insert(FeedRow).on_conflict_do_nothing(index_elements=["event_id"])
 
 
 class SqlFeed:
@@ -19,9 +32,22 @@ class SqlFeed:
         self._database = database
 
     async def add(self, happening: Happening) -> int | None:
+        known = select(col(FeedRow.position)).where(col(FeedRow.event_id) == happening.event_id)
         async with self._database.transaction() as tx:
-            position: int | None = (await tx.execute(ADD, vars(happening))).scalar()
-        return position
+            if (await tx.execute(known)).first() is not None:
+                return None
+            position = int((await tx.execute(NEXT)).scalar_one())
+            added = await tx.execute(ADD, {"position": position, **vars(happening)})
+            return position if added.rowcount else None
+
+    async def newest(self) -> int:
+        async with self._database.transaction() as tx:
+            return (await tx.execute(select(END))).scalar() or 0
+
+    async def since(self, position: int, limit: int) -> Sequence[tuple[int, Happening]]:
+        query = select(FeedRow).where(col(FeedRow.position) > position).order_by(col(FeedRow.position)).limit(limit)
+        async with self._database.transaction() as tx:
+            return [_placed(row) for row in await tx.execute(query)]
 
     async def after(
         self, position: int, project_id: str, task_id: str | None, limit: int

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from chassis.database import UtcDateTime
 from pydantic import JsonValue
-from sqlalchemy import JSON, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Index, SQLModel
 
@@ -55,13 +55,21 @@ class FeedRow(Table, table=True):
     __table_args__ = (
         Index("feed_by_project", "project_id", "position"),
         Index("feed_by_task", "task_id", "position"),
-        {"sqlite_autoincrement": True},
     )
 
-    position: int | None = Field(default=None, primary_key=True)
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     event_id: str = Field(unique=True)
     type: str
     at: datetime = Field(sa_type=UtcDateTime, index=True)
     project_id: str
     task_id: str | None
     data: dict[str, JsonValue] = Field(sa_type=JSON)
+
+
+class FeedEndRow(Table, table=True):
+    """The last position that was given out. One row."""
+
+    __tablename__ = "feed_end"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    position: int = Field(sa_type=BigInteger)

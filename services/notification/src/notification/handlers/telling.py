@@ -5,20 +5,19 @@ A delivery from the bus only writes down what is to be told; the telling happens
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from contracts.errors import RetryableError
-from contracts.events import LARGEST_EVENT, CloudEvent, FeedEntry, TaskChanged, TaskRejected, feed_grew
+from contracts.events import CloudEvent, TaskChanged, TaskRejected, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
 
 from notification.domain import (
     DeliveryState,
     Happening,
-    batches,
     happening_of_change,
     happening_of_rejection,
     wants,
@@ -29,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 PRUNE_EVERY = timedelta(hours=1)
 GATHER_SECONDS = 0.01
-LARGEST_BATCH = LARGEST_EVENT * 3 // 4
 PAUSE_SECONDS = 1.0
 
 
@@ -42,7 +40,9 @@ class Telling:
     clock: Clock
     delivering_wanted: asyncio.Event
     feed_kept: timedelta
-    _entries: "asyncio.Queue[FeedEntry]" = field(default_factory=asyncio.Queue)
+    tell_watchers: Callable[[int], None]
+    """Of this replica: the feed has entries up to this position."""
+    _grown: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
 
     async def on_task_changed(self, changed: TaskChanged, envelope: CloudEvent) -> None:
         await self._note(happening_of_change(changed, envelope.id, envelope.type))
@@ -50,27 +50,22 @@ class Telling:
     async def on_task_rejected(self, rejected: TaskRejected, envelope: CloudEvent) -> None:
         await self._note(happening_of_rejection(rejected, envelope.id, envelope.time or self.clock.now()))
 
-    async def keep_broadcasting(self) -> None:
-        """Runs for as long as the service does: tells every replica's watchers how the feed grew."""
-        while True:
-            entries = [await self._entries.get()]
-            # Under load entries come many at a time, and one event can carry them all.
-            await asyncio.sleep(GATHER_SECONDS)
-            while not self._entries.empty():
-                entries.append(self._entries.get_nowait())
-            for batch in batches(entries, LARGEST_BATCH):
-                await self._broadcast(batch)
+    async def keep_hinting(self) -> None:
+        """Runs for as long as the service does: tells the other replicas that the feed has grown.
 
-    async def _broadcast(self, entries: Sequence[FeedEntry]) -> None:
-        """Again until it is out: a watcher has no way to know that it has missed something."""
+        They look for themselves every few seconds, so a hint that cannot be given only costs those.
+        """
         while True:
+            position = await self._grown.get()
+            # Under load positions come many at a time, and the last one stands for all.
+            await asyncio.sleep(GATHER_SECONDS)
+            while not self._grown.empty():
+                position = max(position, self._grown.get_nowait())
             try:
-                await self.publisher.publish(feed_grew(entries, App.NOTIFICATION, self.clock.now()))
+                await self.publisher.publish(feed_grew(position, App.NOTIFICATION, self.clock.now()))
             except RetryableError as error:
-                log.warning("live watchers have to wait", reason=error.detail)
+                log.warning("live watchers of other replicas have to wait", reason=error.detail)
                 await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                return
 
     async def prune(self, now: datetime) -> datetime:
         """Forgets what is too old to resume from; says when to do so again."""
@@ -85,15 +80,8 @@ class Telling:
             self.delivering_wanted.set()
         position = await self.feed.add(happening)
         if position is not None:
-            self._entries.put_nowait(
-                FeedEntry(
-                    position=position,
-                    project_id=happening.project_id,
-                    task_id=happening.task_id,
-                    type=happening.type,
-                    data=happening.data,
-                )
-            )
+            self.tell_watchers(position)
+            self._grown.put_nowait(position)
 
     def _delivery(self, happening: Happening, endpoint_id: str) -> Delivery:
         now = self.clock.now()

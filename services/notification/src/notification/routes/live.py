@@ -8,7 +8,7 @@ from typing import Annotated
 import structlog
 from chassis.auth import API_KEY, ApiKeys, ProjectOf
 from chassis.problems import answers
-from contracts.errors import InvalidRequest, NotFound, Unauthenticated
+from contracts.errors import InvalidRequest, NotFound, RetryableError, Unauthenticated
 from contracts.views import API
 from fastapi import APIRouter, Depends, Header, Path, Request, WebSocket
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -44,6 +44,7 @@ def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> API
     ) -> EventSourceResponse:
         if project_id != own:
             raise NotFound(f"no project {project_id}")
+        await watching.check(own, None)
         return _stream(_while_valid(keys, request, watching.watch(own, None, _position(last_event_id))))
 
     @router.websocket("/ws")
@@ -58,6 +59,8 @@ def live_routes(watching: Watching, keys: ApiKeys, project_of: ProjectOf) -> API
             await socket.close(UNAUTHENTICATED, error.detail)
         except (NotFound, InvalidRequest) as error:
             await socket.close(NOT_FOUND, error.detail)
+        except RetryableError:
+            await socket.close(TRY_AGAIN, "not now; come back")
         else:
             await _talk(socket, _while_valid(keys, socket, watching.watch(own, task_id, after)))
 
