@@ -20,8 +20,13 @@ from contracts.records import api_key_records, project_records
 from contracts.testing import InMemoryBus, InMemoryJobs, InMemoryObjects, InMemoryState, SettableClock
 from contracts.testing.examples import NOON
 from fastapi import FastAPI
+from hypothesis import settings
 
 from tests.databases import PostgresDatabases
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 structlog.configure(
     processors=[
