@@ -122,6 +122,7 @@ async def test_a_result_that_was_corrupted_in_staging_is_made_again(
 @contextmanager
 def full_disk(folder: Path) -> Iterator[None]:
     """The folder on a volume of its own that has no byte left."""
+    folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=True)
     try:
         with (folder / "filler").open("wb", buffering=0) as file:
