@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 OVERDUE = timedelta(seconds=2)
 TRY_AGAIN_SECONDS = 1.0
+EARLY_AGAIN_SECONDS = 1.0
+"""A scheduler whose clock is ahead of ours rings at once, again and again, until our time has come too."""
 
 
 class Alarm:
@@ -25,6 +27,8 @@ class Alarm:
         self._clock = clock
         self._overdue = overdue
         self._next: datetime | None = None
+        self._set_for: datetime | None = None
+        self._early = False
         self._moved = asyncio.Event()
 
     def at(self, due: datetime) -> None:
@@ -39,15 +43,20 @@ class Alarm:
         Safe to call at any time and more than once.
         """
         self._next = None
-        following = await do_due(self._clock.now())
+        now = self._clock.now()
+        following = await do_due(now)
         if following is not None:
+            self._early = self._set_for is not None and now < self._set_for <= following
             self.at(following)
 
     async def keep_set(self) -> None:
         """Runs for as long as the service does: hands wishes to the scheduler, again when it is away."""
         while True:
             await self._until_moved_or_overdue()
-            due = self._next
+            if self._early:
+                self._early = False
+                await asyncio.sleep(EARLY_AGAIN_SECONDS)
+            due = self._set_for = self._next
             if due is None:
                 continue
             try:
