@@ -45,6 +45,7 @@ INCIDENTS: Mapping[str, float] = MappingProxyType(
         "killed": 3.0,
         "restarted": 1.5,
         "cut off from the bus": 1.5,
+        "deaf to broadcasts": 2.0,
         "cut off from the state store": 1.0,
         "state store away": 0.8,
         "object store away": 0.8,

@@ -109,7 +109,7 @@ class World:
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
-        self.troubled_until = randomness.choice((60.0, 180.0, 600.0))
+        self.troubled_until = randomness.choice((60.0, 150.0, 300.0))
         self.faults = Faults.drawn(randomness, self.troubled_until)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
@@ -119,10 +119,12 @@ class World:
         self.objects = SimulatedObjects(network)
         self.bus = SimulatedBus(network, self.invariants, durable=not self.embedded)
         self.scheduler = SimulatedScheduler(network, self._ring)
+        # Only what runs longer than a lease can be taken for dead and live on.
+        pace = randomness.choice((0.5, 1.0, 6.0))
         self.around = Surroundings(
             folder=folder,
             sender=SimulatedReceivers(network, self.invariants),
-            make_engine=lambda worker, catalog: SimulatedEngine(worker, network, catalog, self.invariants),
+            make_engine=lambda worker, catalog: SimulatedEngine(worker, network, catalog, self.invariants, pace),
             # Most of what a run costs is heartbeats.
             heartbeat=timedelta(seconds=randomness.choice((5, 10, 10))),
             randomness=random.Random(randomness.getrandbits(64)),
