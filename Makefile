@@ -60,7 +60,7 @@ $(OWN_UV):
 	@touch $@
 
 .PHONY: test
-test: check test-integration ## All tests
+test: check test-simulation test-integration ## All tests
 
 .PHONY: check
 check: lint types layers test-unit ## The inner loop: lint, types, layers, unit and contract tests
@@ -87,6 +87,14 @@ layers: .venv/.synced ## Who may import whom
 .PHONY: test-unit
 test-unit: .venv/.synced ## Unit and contract tests, over fakes
 	$(PYTHON) -m pytest tests/unit tests/contract -q
+
+.PHONY: test-simulation
+test-simulation: .venv/.synced ## All services in one thread and virtual time, with everything failing, from fixed seeds
+	$(PYTHON) -m pytest tests/simulation -q
+
+.PHONY: simulate
+simulate: .venv/.synced ## The same from any seed: make simulate SEED=1 RUNS=1000 [JOBS=2] [TRACE=1]
+	$(PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED)) --runs $(or $(RUNS),200) --jobs $(or $(JOBS),1) $(if $(TRACE),--trace)
 
 .PHONY: test-integration
 test-integration: setup ## On real daprd, real pipelines and real files

@@ -89,6 +89,8 @@ class SimulatedBus:
                 return
             if not listener.up or listener.process is not process or self._cut_off(listener):
                 return
+            if faults.is_away(f"broadcast<-{listener.name}", loop.time()):
+                return
             try:
                 await listener.deliver(topic, body)
             except Died:

@@ -42,11 +42,15 @@ class Plan:
 class SimulatedEngine:
     """The `Engine` port: one job after the other on its device, encoding beside it, like the real child."""
 
-    def __init__(self, worker: str, network: Network, catalog: Catalog, watching: Watching) -> None:
+    def __init__(
+        self, worker: str, network: Network, catalog: Catalog, watching: Watching, pace: float, even: bool
+    ) -> None:
         self.device = DEVICE
         self.versions = {"engine": "simulated"}
         self.warm_models: tuple[str, ...] = ()
         self._worker = worker
+        self._pace = pace
+        self._even = even
         self._network = network
         self._catalog = catalog
         self._watching = watching
@@ -200,8 +204,10 @@ class SimulatedEngine:
         )
         kinds = (*kinds, "permanent failure", "result corrupt")
         fault = next((kind for kind in kinds if faults.happens(kind, now)), None)
-        slow = 10.0 if faults.happens("engine is slow", now) else 1.0
+        slow = self._pace * (10.0 if faults.happens("engine is slow", now) else 1.0)
         draw = self._network.randomness.uniform
+        if self._even:
+            return Plan(1.0, 1.0, 0.5, None, 1)
         return Plan(draw(0.2, 5.0) * slow, draw(0.05, 1.5) * slow, draw(0.01, 2.0) * slow, fault, 1 + int(draw(0, 8)))
 
     def _tell(self, report: JobReport) -> None:

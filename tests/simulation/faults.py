@@ -45,6 +45,7 @@ INCIDENTS: Mapping[str, float] = MappingProxyType(
         "killed": 3.0,
         "restarted": 1.5,
         "cut off from the bus": 1.5,
+        "deaf to broadcasts": 2.0,
         "cut off from the state store": 1.0,
         "state store away": 0.8,
         "object store away": 0.8,
@@ -72,7 +73,7 @@ class Faults:
     @classmethod
     def drawn(cls, randomness: random.Random, until: float) -> "Faults":
         if randomness.random() < 0.05:
-            return cls(randomness, 0.0, {}, {}, skewed=False)
+            return cls.none(randomness)
         fierce = randomness.choice((0.3, 1.0, 1.0, 2.5))
         odds = {kind: odds * fierce for kind, odds in ODDS.items() if randomness.random() < 0.5}
         incidents = {
@@ -81,6 +82,10 @@ class Faults:
             if randomness.random() < 0.5
         }
         return cls(randomness, until, odds, incidents, skewed=randomness.random() < 0.25)
+
+    @classmethod
+    def none(cls, randomness: random.Random) -> "Faults":
+        return cls(randomness, 0.0, {}, {}, skewed=False)
 
     def happens(self, kind: str, now: float) -> bool:
         odds = self.odds.get(kind, 0.0)

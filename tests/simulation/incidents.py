@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from contracts.topics import App
+
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.network import Network
 from tests.simulation.replicas import Replica
@@ -27,7 +29,11 @@ class Incidents:
             if loop.time() >= faults.until:
                 return
             faults.counts[kind] += 1
-            await self._happens(kind, randomness.choice(self._replicas))
+            replica = randomness.choice(self._replicas)
+            if kind == "deaf to broadcasts" and randomness.random() < 0.5:
+                # Whoever does not hear workers takes them for dead, though they go on.
+                replica = next((one for one in self._replicas if one.app == App.SCHEDULING), replica)
+            await self._happens(kind, replica)
 
     async def _happens(self, kind: str, replica: Replica) -> None:
         randomness, faults, loop = self._network.randomness, self._network.faults, self._network.loop
@@ -47,6 +53,8 @@ class Incidents:
                 return
             case "cut off from the bus":
                 what = f"bus<-{replica.name}"
+            case "deaf to broadcasts":
+                what = f"broadcast<-{replica.name}"
             case "cut off from the state store":
                 what = f"state store<-{replica.name}"
             case "scheduler away" | "state store away" | "object store away" | "bus away":

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ from tests.simulation.network import Network
 LEASE_SECONDS = 30.0
 OVERLAP_SECONDS = LEASE_SECONDS + 30.0
 """A worker that was given up notices at its next step or when its lease is over, and is given time to stop."""
+
+STARTS_IN_A_ROW = 4
+"""So often at most another project comes first while one waits with the same priority and runs as long."""
 
 Key = tuple[str, int]
 
@@ -42,7 +46,9 @@ class Invariants:
         """By project: the webhooks its receiver has accepted."""
         self.dead_letters: list[DeadLetter] = []
         self.provoked = 0
-        self.starts: list[tuple[float, Task]] = []
+        self.even = False
+        """Whether all tasks of the run are alike, so that every project must have its turn."""
+        self._passed: Counter[tuple[str, str]] = Counter()
         self._network = network
         self._wishes = wishes
         self._apart = apart
@@ -136,7 +142,7 @@ class Invariants:
         if begins:
             waited = before.phase in (Phase.QUEUED, Phase.RETRY_WAIT)
             self.expect(waited, f"{name}: a new attempt although the last has not ended")
-            self.starts.append((self._network.loop.time(), after))
+            self._check_fair(after)
         if before.phase.terminal:
             again = after.phase is Phase.QUEUED and after.id in self._wishes.retried
             self.expect(again, f"{name}: an ended task came back, and nobody had asked for it")
@@ -145,6 +151,18 @@ class Invariants:
             self.expect(before.phase is Phase.STORING, f"{name}: done without having been stored")
         if self._apart:
             self._check_writer(who, name, before, after)
+
+    def _check_fair(self, started: Task) -> None:
+        if not self.even:
+            return
+        others = {task.project_id for task in self.tasks.values() if task.phase is Phase.QUEUED} - {started.project_id}
+        for pair in list(self._passed):
+            if pair[0] == started.project_id or pair[0] not in others:
+                del self._passed[pair]
+        for other in sorted(others):
+            self._passed[other, started.project_id] += 1
+            passed = self._passed[other, started.project_id]
+            self.expect(passed <= STARTS_IN_A_ROW, f"{started.project_id} started {passed} while {other} waits")
 
     def _check_writer(self, who: str, name: str, before: Task, after: Task) -> None:
         """Independent of `apply`: whoever writes must be who holds the task."""

@@ -76,6 +76,18 @@ def drawn_wishes(
     return wishes
 
 
+def a_crowd(randomness: random.Random, projects: Sequence[str]) -> list[Wish]:
+    """Many alike tasks at once, most of them of one project."""
+    request = {"model": MODELS[Medium.IMAGE][0], "params": {"prompt": "one of many", "steps": 4}}
+    owners = [projects[0]] * randomness.randint(6, 10) + [
+        p for p in projects[1:] for _ in range(randomness.randint(2, 4))
+    ]
+    return [
+        Wish(randomness.uniform(0.0, 5.0), project_id, f"key-{number}", request, by_event=False)
+        for number, project_id in enumerate(owners)
+    ]
+
+
 @dataclass
 class People:
     network: Network

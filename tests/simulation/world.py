@@ -35,7 +35,7 @@ from tests.simulation.incidents import Incidents
 from tests.simulation.invariants import Invariants, Wishes
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.network import BEGIN, Network, SkewedClock
-from tests.simulation.people import People, SimulatedReceivers, Wish, drawn_wishes
+from tests.simulation.people import People, SimulatedReceivers, Wish, a_crowd, drawn_wishes
 from tests.simulation.replicas import Ports, Replica
 from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
 from tests.simulation.trace import Trace
@@ -109,20 +109,26 @@ class World:
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
-        self.troubled_until = randomness.choice((60.0, 180.0, 600.0))
-        self.faults = Faults.drawn(randomness, self.troubled_until)
+        self.troubled_until = randomness.choice((60.0, 150.0, 300.0))
+        crowded = randomness.random() < 0.07
+        self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, self.troubled_until)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
         self.invariants = Invariants(network, self.asked_for, apart=not self.embedded)
+        self.invariants.even = crowded
         self.state = SimulatedState(network, self.invariants)
         self.invariants.documents = lambda: self.state.documents
         self.objects = SimulatedObjects(network)
         self.bus = SimulatedBus(network, self.invariants, durable=not self.embedded)
         self.scheduler = SimulatedScheduler(network, self._ring)
+        # Only what runs longer than a lease can be taken for dead and live on.
+        pace = randomness.choice((0.5, 1.0, 6.0))
         self.around = Surroundings(
             folder=folder,
             sender=SimulatedReceivers(network, self.invariants),
-            make_engine=lambda worker, catalog: SimulatedEngine(worker, network, catalog, self.invariants),
+            make_engine=lambda worker, catalog: SimulatedEngine(
+                worker, network, catalog, self.invariants, pace, crowded
+            ),
             # Most of what a run costs is heartbeats.
             heartbeat=timedelta(seconds=randomness.choice((5, 10, 10))),
             randomness=random.Random(randomness.getrandbits(64)),
@@ -133,7 +139,8 @@ class World:
         self.bus.listeners = self.replicas
         submitting = [one for one in self.replicas if one.app in (EMBEDDED, App.SUBMISSION)]
         self.people = People(network, self.bus, submitting, self.asked_for)
-        self.plan: list[Wish] = drawn_wishes(randomness, self.projects, self.media, self.troubled_until)
+        drawn = drawn_wishes(randomness, self.projects, self.media, self.troubled_until)
+        self.plan: list[Wish] = a_crowd(randomness, self.projects) if crowded else drawn
 
     async def run(self) -> None:
         """The whole run, up to its first violation."""
@@ -151,7 +158,7 @@ class World:
         incidents = Incidents(self.network, self.replicas, self.bus, self.embedded)
         doing = [self.people.want(wish) for wish in self.plan]
         trouble = [asyncio.create_task(incidents.happen(kind, n)) for kind, n in self.faults.incidents.items()]
-        for wish in self.plan:
+        for wish in () if self.invariants.even else self.plan:
             for act, odds in ((self.people.cancel, 0.2), (self.people.retry, 0.15)):
                 if self.randomness.random() < odds:
                     doing.append(act(wish.at + self.randomness.expovariate(1 / 30), wish))

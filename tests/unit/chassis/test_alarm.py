@@ -200,3 +200,27 @@ async def test_it_does_one_thing_at_a_time() -> None:
 
     alarm = Alarm(InMemoryJobs(), clock, "alarm")
     await asyncio.gather(*(alarm.ring(do_due) for _ in range(3)))
+
+
+async def test_a_scheduler_whose_clock_is_ahead_is_not_kept_ringing() -> None:
+    clock, rings, ringing = SettableClock(), 0, set()
+
+    class Hasty:
+        """For it everything is due."""
+
+        async def schedule(self, name: str, due: datetime) -> None:
+            ringing.add(asyncio.create_task(alarm.ring(nothing_is_due)))
+
+        async def cancel(self, name: str) -> None: ...
+
+    async def nothing_is_due(_now: datetime) -> datetime:
+        nonlocal rings
+        rings += 1
+        return due
+
+    alarm, due = Alarm(Hasty(), clock, "alarm"), clock.now() + timedelta(seconds=60)
+    keeping = asyncio.create_task(alarm.keep_set(nothing_is_due))
+    alarm.at(due)
+    await asyncio.sleep(0.1)
+    keeping.cancel()
+    assert rings == 1

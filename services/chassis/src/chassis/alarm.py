@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 OVERDUE = timedelta(seconds=2)
 TRY_AGAIN_SECONDS = 1.0
+EARLY_AGAIN_SECONDS = 1.0
+"""A scheduler whose clock is ahead of ours rings at once, again and again, until our time has come too."""
 
 DoDue = Callable[[datetime], Awaitable[datetime | None]]
 """Does what is due and says when the next thing is. Safe at any time and more than once."""
@@ -43,6 +45,8 @@ class Alarm:
         self._overdue = overdue
         self._at_least_every = at_least_every
         self._next: datetime | None = None
+        self._set_for: datetime | None = None
+        self._rung_early = False
         self._rung = clock.now()
         self._to_be_set = asyncio.Event()
         self._to_be_awaited = asyncio.Event()
@@ -59,6 +63,7 @@ class Alarm:
         """Answers the scheduler's callback. What `do_due` raises is raised, and it is due again."""
         async with self._one_at_a_time:
             self._next, self._rung = None, self._clock.now()
+            self._rung_early = self._set_for is not None and self._rung < self._set_for
             try:
                 following = await do_due(self._clock.now())
             except BaseException:
@@ -81,10 +86,14 @@ class Alarm:
         while True:
             await self._to_be_set.wait()
             self._to_be_set.clear()
-            if self._next is None:
+            if self._rung_early:
+                self._rung_early = False
+                await asyncio.sleep(EARLY_AGAIN_SECONDS)
+            self._set_for = self._next
+            if self._set_for is None:
                 continue
             try:
-                await self._jobs.schedule(self.name, self._next)
+                await self._jobs.schedule(self.name, self._set_for)
             except RetryableError as error:
                 log.warning("the alarm could not be set; trying again", alarm=self.name, reason=error.detail)
                 await asyncio.sleep(TRY_AGAIN_SECONDS)

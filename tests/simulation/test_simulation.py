@@ -1,0 +1,70 @@
+"""The simulation finds nothing, replays exactly, and does find what is broken on purpose."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+import pytest
+
+from tests.simulation.world import Report, simulate
+
+SEEDS = range(1, 81)
+FOUND_WITHIN = 60
+"""A broken invariant is found by one of so many seeds."""
+
+
+@pytest.mark.parametrize("first", SEEDS[::10])
+def test_nothing_is_broken_whatever_fails(first: int) -> None:
+    for seed in range(first, first + 10):
+        report = simulate(seed)
+        assert not report.violations, _said(report)
+
+
+@pytest.mark.parametrize("seed", [3, 11, 42])
+def test_the_same_seed_is_the_same_run(seed: int) -> None:
+    assert simulate(seed).digest == simulate(seed).digest
+
+
+def test_another_process_with_other_hashes_runs_the_same() -> None:
+    command = "from tests.simulation.world import simulate; print(simulate(42).digest)"
+    found = subprocess.run(
+        [sys.executable, "-c", command], env={**os.environ, "PYTHONHASHSEED": "7"}, capture_output=True, check=True
+    )
+    assert found.stdout.decode().strip() == simulate(42).digest
+
+
+def test_different_seeds_are_different_runs() -> None:
+    assert len({simulate(seed).digest for seed in range(5)}) == 5
+
+
+Breaking = Callable[[], AbstractContextManager[object]]
+
+
+async def _never(*_given: object) -> None:
+    """What is left out."""
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        pytest.param(lambda: patch("contracts.tasks.transitions._fenced", lambda task, _attempt: task), id="no fence"),
+        pytest.param(lambda: patch("scheduling.handlers.watching.Watchdog.look", _never), id="no watchdog"),
+        pytest.param(lambda: patch("storage.handlers.sweeping.Sweeping.sweep", _never), id="no sweep"),
+        pytest.param(lambda: patch("storage.handlers.ingesting.Ingesting.take_due", _never), id="no second try"),
+        pytest.param(lambda: patch("gpu_worker.handlers.running.still_ours", lambda *_: True), id="no last look"),
+        pytest.param(lambda: patch("notification.domain.Happening.webhook_id", "msg_1"), id="one webhook id for all"),
+    ],
+)
+def test_what_is_broken_on_purpose_is_found(breaking: Breaking) -> None:
+    with breaking():
+        assert any(simulate(seed).violations for seed in range(FOUND_WITHIN))
+
+
+def _said(report: Report) -> str:
+    trace = "\n".join(report.tail)
+    return (
+        f"{trace}\nseed {report.seed}: {'; '.join(report.violations)}\nmake simulate SEED={report.seed} RUNS=1 TRACE=1"
+    )
