@@ -108,6 +108,11 @@ test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken
 bench: setup ## Measure what the platform costs, as a table
 	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench
 
+.PHONY: bench-distributed
+bench-distributed: setup ## The same of the distributed platform, beside Celery; MINUTES=10 for a long run of events
+	@$(UV) sync --frozen --all-packages --group bench --quiet
+	$(WITH_CLUSTER) PYTHONPATH=dapr-components/topics $(PYTHON) -m tests.benchmarks.bench_distributed --minutes $(or $(MINUTES),1)
+
 .PHONY: clean
 clean: ## Forget what the platform kept on this machine
 	rm -rf .movie-tasks demo-output

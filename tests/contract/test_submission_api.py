@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx
 import pytest
 from contracts.events import task_changed, worker_heartbeat
 from contracts.media import Medium
@@ -12,7 +13,7 @@ from contracts.records import TaskRecords, media_records
 from contracts.tasks import Advance, Assign, Complete, Fail, Phase, Produce
 from contracts.testing.examples import NOON, a_problem, a_task, a_worker, media_result, produced_media
 
-from tests.conftest import ADMIN_KEY
+from tests.conftest import ADMIN_KEY, TOKEN
 from tests.contract.conftest import Api
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
@@ -375,6 +376,24 @@ class TestSidecarOnly:
         for headers in ({}, {"dapr-api-token": "guess"}, {"X-API-Key": api.key}):
             method = "GET" if "subscribe" in path else "POST"
             assert (await api.running.http.request(method, path, headers=headers)).status_code == 401
+
+    async def test_a_delivery_is_taken_whole_or_in_pieces_and_not_without_end(self, api: Api) -> None:
+        body = b'{"type": "broken"}'
+
+        async def in_pieces(parts: int) -> AsyncIterator[bytes]:
+            for _ in range(parts):
+                yield body
+
+        for content in (body, in_pieces(1)):
+            taken = await deliver(api, content)
+            assert (taken.status_code, taken.json()) == (200, {"status": "SUCCESS"})
+        for content in (body * 300_000, in_pieces(300_000)):
+            assert (await deliver(api, content)).status_code == 413
+
+
+async def deliver(api: Api, content: bytes | AsyncIterator[bytes]) -> httpx.Response:
+    headers = {"dapr-api-token": TOKEN}
+    return await api.running.http.post("/events/events/dead-letters", content=content, headers=headers)
 
 
 async def start(api: Api, task_id: str) -> None:

@@ -98,6 +98,20 @@ async def test_a_connection_that_an_operator_ends(server: Server) -> None:
         await database.check()
 
 
+async def test_connections_that_the_server_has_closed_meanwhile_are_not_used(server: Server) -> None:
+    database, operator = Database(server.url(), METADATA), Database(server.url(), METADATA)
+    async with database.opened(), operator.opened():
+        mine = [await process_id_of(database) for _ in range(2)]
+        await end_connection(operator, mine[0])
+        await asyncio.sleep(0.1)
+        assert await process_id_of(database) not in mine
+
+
+async def process_id_of(database: Database) -> int:
+    async with database.transaction() as tx:
+        return int((await tx.execute(select(func.pg_backend_pid()))).scalar_one())
+
+
 async def test_a_start_waits_for_the_server_and_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chassis.background.SILENT_FOR_SECONDS", 0.0)
     database = Database(server.url(), METADATA)

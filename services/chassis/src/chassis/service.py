@@ -23,7 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from chassis.deliveries import Deliveries, Subscriber, Subscription, by_topic
 from chassis.health import Check, health_routes, sidecar_check
-from chassis.middleware import BodyLimit, RequestLog, SidecarOnly
+from chassis.middleware import BodyLimit, DeliveriesFirst, Receiver, RequestLog, SidecarOnly
 from chassis.problems import install_problems
 from chassis.sidecar import Sidecar
 from chassis.starting import NotBeforeStart, Start
@@ -85,7 +85,7 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
     app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     install_problems(app, [route for service in services for router in service.routers for route in router.routes])
     # Routes are tried in order, and most requests are deliveries.
-    topics = _add_deliveries(app, services, around, start)
+    topics, receivers = _add_deliveries(app, services, around, start)
     _add_jobs(app, services)
     for service in services:
         for router in service.routers:
@@ -98,36 +98,49 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
     app.include_router(health_routes(checks))
     app.add_middleware(NotBeforeStart, start=start)
     _add_middleware(app, services, around)
+    app.add_middleware(DeliveriesFirst, receivers=receivers, token=around.app_api_token, largest_body=DELIVERED_BODY)
     _describe(app, services, topics)
     return app
 
 
-def _add_deliveries(app: FastAPI, services: Sequence[Service], around: Surroundings, start: Start) -> list[Topic]:
-    dapr = DaprApp(app)
+def _add_deliveries(
+    app: FastAPI, services: Sequence[Service], around: Surroundings, start: Start
+) -> tuple[list[Topic], dict[str, Receiver]]:
+    """The topics that are subscribed to, and who takes what is delivered at which path."""
+    dapr, receivers = DaprApp(app), dict[str, Receiver]()
     subscribers = [Subscriber(service.name, wanted) for service in services for wanted in service.subscriptions]
     topics = by_topic(subscribers)
     for topic, wanting in topics.items():
         deliveries = Deliveries(topic, wanting, around.publisher, around.clock)
+        path = f"/events/{topic.component.value}/{topic.name}"
+        receivers[path] = _receiver(deliveries, start)
         # daprd dead-letters on the component it delivers from, and only `events` keeps what it is given.
         keeps = topic.component is Component.EVENTS and topic is not DEAD_LETTERS
         dapr.subscribe(
             topic.component.value,
             topic.name,
-            route=f"/events/{topic.component.value}/{topic.name}",
+            route=path,
             dead_letter_topic=DEAD_LETTERS.name if keeps else None,
-        )(_receiver(deliveries, start))
-    return list(topics)
+        )(_route(receivers[path]))
+    return list(topics), receivers
 
 
-def _receiver(deliveries: Deliveries, start: Start) -> Callable[[Request], Awaitable[JSONResponse]]:
-    async def receive(request: Request) -> JSONResponse:
+def _receiver(deliveries: Deliveries, start: Start) -> Receiver:
+    async def receive(body: bytes) -> str:
         try:
             await start.check()
         except DependencyUnavailable:
-            return JSONResponse({"status": deliveries.again.value})
-        return JSONResponse({"status": (await deliveries.deliver(await request.body())).value})
+            return deliveries.again.value
+        return (await deliveries.deliver(body)).value
 
     return receive
+
+
+def _route(receive: Receiver) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def route(request: Request) -> JSONResponse:
+        return JSONResponse({"status": await receive(await request.body())})
+
+    return route
 
 
 def _add_jobs(app: FastAPI, services: Sequence[Service]) -> None:
