@@ -58,7 +58,7 @@ class World:
 
     @property
     def outside(self) -> Outside:
-        return Outside(self.state, self.bus, self.jobs, self.objects, self.clock, self.catalog)
+        return Outside(self.state, self.bus, self.jobs, self.objects, self.clock, self.catalog, self.bus.check)
 
     async def add_project(self, project_id: str, key_id: str, **key: Any) -> str:
         """Adds an active project and a key of it, whose text is returned."""

@@ -64,6 +64,9 @@ class SimulatedBus:
         who = process.name if process else "-"
         await self._network.call("bus", lambda: self.accept(message, who))
 
+    async def check(self) -> None:
+        await self._network.call("bus", lambda: None)
+
     def accept(self, message: Message, who: str) -> None:
         self._observing.published(who, message)
         topic, body = message.topic, message.event.model_dump_json(exclude_none=True).encode()

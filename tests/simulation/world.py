@@ -243,7 +243,7 @@ class World:
     def _replica(self, app: str, name: str, replica: str, apps: Sequence[App]) -> Replica:
         clock = SkewedClock(self.loop, self.faults.skew() if not self.embedded else 0.0)
         jobs = SimulatedJobs(self.network, self.scheduler, app)
-        outside = Outside(self.state, self.bus, jobs, self.objects, clock, CATALOG)
+        outside = Outside(self.state, self.bus, jobs, self.objects, clock, CATALOG, self.bus.check)
 
         def make(app: App, doors: Doors) -> Service:
             return compose(app, replica, outside, self.around, doors)

@@ -299,6 +299,47 @@ async def test_cut_off_from_the_bus_it_stops_itself(start: Start) -> None:
         assert (await worker.now(task)).phase is Phase.GENERATING, "the lease decides what becomes of it"
 
 
+async def test_a_sidecar_that_hangs_does_not_keep_it_from_stopping(
+    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.02)) as worker:
+        await until(lambda: bool(worker.heartbeats))
+        await worker.hear_itself()
+        task = await worker.assign(lease=30)
+        await worker.reaches(task, Phase.GENERATING)
+
+        async def hang(*_anything: object) -> None:
+            await asyncio.Event().wait()
+
+        for port, name in ((world.bus, "publish"), (world.state, "get"), (world.state, "replace")):
+            monkeypatch.setattr(port, name, hang)
+        world.clock.advance(seconds=21)
+        await until(lambda: (task.id, 1) in worker.engine.stopped)
+        monkeypatch.undo()
+
+
+async def test_its_own_voice_from_long_ago_proves_nothing(start: Start, world: World) -> None:
+    """A process that was frozen finds what waited for it when it goes on."""
+    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.02)) as worker:
+        await until(lambda: bool(worker.heartbeats))
+        old = next(message for message in world.bus.messages if message.event.type == "worker.heartbeat.v1")
+        await worker.running.deliver(old)
+        task = await worker.assign(lease=30)
+        await worker.reaches(task, Phase.GENERATING)
+        world.clock.advance(seconds=21)
+        await worker.running.deliver(old)
+        await until(lambda: (task.id, 1) in worker.engine.stopped)
+
+
+async def test_what_it_was_given_a_moment_ago_it_begins_although_it_was_deaf_before(start: Start, world: World) -> None:
+    async with start(worker_heartbeat=timedelta(seconds=0.02)) as worker:
+        await until(lambda: bool(worker.heartbeats))
+        await worker.hear_itself()
+        world.clock.advance(seconds=60)
+        task = await worker.assign(lease=30)
+        await worker.reaches(task, Phase.STORING)
+
+
 async def test_told_to_stop_it_finishes_what_it_has_and_takes_nothing_more(start: Start) -> None:
     async with start(step_by_step) as worker:
         task = await worker.assign()

@@ -71,9 +71,14 @@ class Replica:
 
     def __init__(self, name: str, leaderships: SqlLeaderships, skew: timedelta = timedelta()) -> None:
         self.clock = SettableClock(NOON + skew)
-        self.leading = Leading(leaderships, self.clock, name, LEASE)
+        self.leading = Leading(leaderships, self.clock, name, LEASE, self.check_bus)
+        self.bus_is_away = False
         self.taken_over = 0
         self.led_while_preparing = False
+
+    async def check_bus(self) -> None:
+        if self.bus_is_away:
+            raise DependencyUnavailable("the sidecar does not answer")
 
     async def prepare(self) -> None:
         self.led_while_preparing = self.leading.leads()
@@ -120,6 +125,19 @@ async def test_a_second_takes_over_within_the_lease_of_the_last_beat(leaderships
     first.clock.advance(seconds=4)
     assert not first.leading.leads(), "stopped by itself"
     assert not await first.look(), "and does not take back what another has"
+
+
+async def test_who_cannot_reach_the_bus_lets_another_lead(leaderships: SqlLeaderships) -> None:
+    first, second = Replica("a", leaderships), Replica("b", leaderships)
+    assert await first.look()
+    assert not await second.look()
+    first.bus_is_away = True
+    for replica in (first, second):
+        replica.clock.advance(seconds=5)
+    with pytest.raises(DependencyUnavailable):
+        await first.look()
+    assert not first.leading.leads()
+    assert await second.look()
 
 
 async def test_a_restarted_replica_takes_back_what_it_held_at_once(leaderships: SqlLeaderships) -> None:

@@ -1,5 +1,6 @@
 """Everything services reach beyond their own process, as ports."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from contracts.catalog import Catalog, read_catalog
@@ -23,6 +24,8 @@ class Outside:
     objects: ObjectStore
     clock: Clock
     catalog: Catalog
+    check_bus: Callable[[], Awaitable[None]]
+    """Raises `DependencyUnavailable` when nothing can be said or heard now."""
 
 
 def through_dapr(sidecar: Sidecar, settings: ProcessSettings) -> Outside:
@@ -34,4 +37,5 @@ def through_dapr(sidecar: Sidecar, settings: ProcessSettings) -> Outside:
         objects=ObstoreObjects(settings.media_url),
         clock=SystemClock(),
         catalog=read_catalog(settings.catalog, settings.models),
+        check_bus=sidecar.check,
     )

@@ -15,6 +15,7 @@ from chassis.background import keep_trying
 from chassis.settings import SidecarSettings
 
 CALL_TIMEOUT_SECONDS = 15
+ANSWER_WITHIN_SECONDS = 2
 SDK_ERRORS = (DaprInternalError, DaprGrpcError, RpcError)
 
 
@@ -24,6 +25,7 @@ class Sidecar:
     def __init__(self, settings: SidecarSettings) -> None:
         self._settings = settings
         self._client: DaprClient | None = None
+        self._health: httpx.AsyncClient | None = None
 
     @property
     def client(self) -> DaprClient:
@@ -42,16 +44,23 @@ class Sidecar:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Waits until daprd can be called, and keeps the client for as long as the context lasts."""
-        async with httpx.AsyncClient(base_url=self.http_address, timeout=5) as http:
+        async with httpx.AsyncClient(base_url=self.http_address, timeout=ANSWER_WITHIN_SECONDS) as http:
             await keep_trying(partial(self._look, http), f"the Dapr sidecar at {self.http_address}", pause=0.1)
-        self._configure_sdk()
-        # The SDK's constructor makes a blocking HTTP request; after the wait above it is a short one.
-        self._client = DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
-        try:
-            yield
-        finally:
-            client, self._client = self._client, None
-            await client.close()
+            self._configure_sdk()
+            # The SDK's constructor makes a blocking HTTP request; after the wait above it is a short one.
+            client = DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
+            self._client, self._health = client, http
+            try:
+                yield
+            finally:
+                self._client, self._health = None, None
+                await client.close()
+
+    async def check(self) -> None:
+        """Raises `DependencyUnavailable` unless daprd answers soon."""
+        if self._health is None:
+            raise DependencyUnavailable("the connection to the Dapr sidecar is not open")
+        await self._look(self._health)
 
     async def _look(self, http: httpx.AsyncClient) -> None:
         try:

@@ -72,7 +72,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
 
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
-        async with engine_running(), background(worker.keep_heartbeating()):
+        async with engine_running(), background(worker.keep_heartbeating(), worker.keep_watching_the_bus()):
             yield
             await worker.hand_back()
 

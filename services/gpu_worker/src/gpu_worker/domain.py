@@ -34,6 +34,10 @@ class Attempt:
     def key(self) -> tuple[str, int]:
         return self.assignment.task_id, self.assignment.attempt
 
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.assignment.lease_seconds)
+
     def as_run(self) -> Run:
         task_id, attempt = self.key
         return Run(task_id=task_id, attempt=attempt, phase=self.phase, on_device=self.on_device, progress=self.progress)
@@ -61,6 +65,9 @@ class Pace:
         return now - (attempt.saved_at or attempt.generating_since or now) >= self.save_every
 
 
+STOP_BEFORE_THE_LEASE_IS_OVER = 2 / 3
+
+
 @dataclass
 class Hearing:
     """Whether this worker reaches the bus, judged by whether it hears itself on it."""
@@ -68,9 +75,10 @@ class Hearing:
     last_heard: datetime | None = None
     draining: bool = field(default=False)
 
-    def lost_since(self, now: datetime, lease: timedelta) -> bool:
-        """Nothing was heard for a lease's length: others may have taken this worker's tasks by now."""
-        return self.last_heard is not None and now - self.last_heard > lease
+    def lost(self, given_at: datetime, lease: timedelta, now: datetime) -> bool:
+        """Whether so little was heard that others may soon take over a task that was given then."""
+        heard = max(given_at, self.last_heard or given_at)
+        return now - heard > lease * STOP_BEFORE_THE_LEASE_IS_OVER
 
 
 def still_ours(task: Task | None, assignment: Assignment) -> bool:

@@ -35,7 +35,9 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
     queue, ledger = SqlQueue(database, settings.usage_half_life), SqlLedger(database)
     workers = HeardWorkers(outside.clock, settings.lease)
     # What replicas write for each other, and into records, is by one clock.
-    clock = leading = Leading(SqlLeaderships(database), outside.clock, settings.replica, settings.leader_lease)
+    clock = leading = Leading(
+        SqlLeaderships(database), outside.clock, settings.replica, settings.leader_lease, outside.check_bus
+    )
     tasks = TaskRecords(outside.state, clock)
     alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
     wishes, look_wanted = Wishes(), asyncio.Event()

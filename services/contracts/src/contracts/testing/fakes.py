@@ -67,6 +67,9 @@ class InMemoryBus:
         for subscriber in self._subscribers.get(message.topic.name, []):
             await subscriber(message)
 
+    async def check(self) -> None:
+        """It can always be reached."""
+
     def subscribe(self, topic: str, subscriber: Callable[[Message], Awaitable[None]]) -> None:
         self._subscribers.setdefault(topic, []).append(subscriber)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from contracts.catalog import Catalog
@@ -19,6 +19,7 @@ from gpu_worker.ports import Engine
 
 log = structlog.get_logger(__name__)
 
+LOOKS_PER_HEARTBEAT = 4
 SLOTS = 1
 """One run at a time: a second one on the same device would slow both down."""
 
@@ -27,6 +28,7 @@ SLOTS = 1
 class InHand:
     attempt: Attempt
     work: "asyncio.Task[None]"
+    since: datetime
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Worker:
             return
         attempt = Attempt(assignment)
         work = asyncio.create_task(self.running.run(attempt))
-        self._in_hand[key] = InHand(attempt, work)
+        self._in_hand[key] = InHand(attempt, work, self.clock.now())
         work.add_done_callback(lambda done: self._put_down(key, done))
 
     async def on_cancel(self, cancel: CancelRequested, _envelope: CloudEvent) -> None:
@@ -70,20 +72,17 @@ class Worker:
         if heartbeat.worker.worker_id != self.worker_id or heartbeat.worker.started_at != self._started_at:
             return
         first = self.hearing.last_heard is None
-        self.hearing.last_heard = self.clock.now()
+        # When it was said, not when it came: what waited while this process was frozen proves nothing.
+        self.hearing.last_heard = max(heartbeat.worker.sent_at, self.hearing.last_heard or heartbeat.worker.sent_at)
         if first:
             self.changed.set()
 
     async def keep_heartbeating(self) -> None:
         """Runs for as long as the service does: a heartbeat every few seconds, and at every change."""
         while True:
-            self._give_up_if_cut_off()
             status = self.status()
             self._say_what_cannot_run(status)
-            try:
-                await self.publisher.publish(worker_heartbeat(status, self.app))
-            except RetryableError as error:
-                log.warning("a heartbeat was lost", reason=error.detail)
+            await self._say(status)
             try:
                 async with asyncio.timeout(self.heartbeat_every.total_seconds()):
                     await self.changed.wait()
@@ -91,6 +90,22 @@ class Worker:
                 continue
             finally:
                 self.changed.clear()
+
+    async def keep_watching_the_bus(self) -> None:
+        """Runs for as long as the service does, apart from the heartbeats: a sidecar that hangs holds those up."""
+        while True:
+            await asyncio.sleep(self.heartbeat_every.total_seconds() / LOOKS_PER_HEARTBEAT)
+            self._give_up_if_cut_off()
+
+    async def _say(self, status: WorkerStatus) -> None:
+        """Later than the next one is due it would be of no use."""
+        try:
+            async with asyncio.timeout(self.heartbeat_every.total_seconds()):
+                await self.publisher.publish(worker_heartbeat(status, self.app))
+        except TimeoutError:
+            log.warning("a heartbeat was lost", reason="it could not be said in time")
+        except RetryableError as error:
+            log.warning("a heartbeat was lost", reason=error.detail)
 
     async def finish(self) -> None:
         """Takes nothing more, and gives what it has the grace time to come to its end."""
@@ -153,12 +168,11 @@ class Worker:
             log.error("an attempt met a bug", task_id=key[0], attempt=key[1], exc_info=error)
 
     def _give_up_if_cut_off(self) -> None:
-        """Stops everything when the bus has been silent for a lease: others may have taken over by now."""
-        if not self._in_hand:
-            return
-        lease = timedelta(seconds=min(held.attempt.assignment.lease_seconds for held in self._in_hand.values()))
-        if self.hearing.lost_since(self.clock.now(), lease):
-            log.error("cut off from the bus; all runs are stopped", runs=len(self._in_hand))
+        """Stops everything when the bus has been silent for too long: others may soon take over."""
+        now = self.clock.now()
+        lost = [held for held in self._in_hand.values() if self.hearing.lost(held.since, held.attempt.lease, now)]
+        if lost:
+            log.error("cut off from the bus; runs are stopped", runs=len(lost))
             self.hearing.last_heard = None
-            for held in self._in_hand.values():
-                held.work.cancel()
+        for held in lost:
+            held.work.cancel()

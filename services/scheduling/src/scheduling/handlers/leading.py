@@ -1,6 +1,7 @@
 """One replica leads: it matches, renews leases and watches. The others hear, note, and stand by."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -35,11 +36,13 @@ class Leading:
         clock: Clock,
         replica: str,
         lease: timedelta,
+        check_bus: Callable[[], Awaitable[None]],
     ) -> None:
         self._leaderships = leaderships
         self._clock = clock
         self._replica = replica
         self._lease = lease
+        self._check_bus = check_bus
         self._seen: Seen | None = None
         self._held: Leadership | None = None
         self._beaten_at: datetime | None = None
@@ -68,7 +71,10 @@ class Leading:
             log.warning("who leads cannot be told now", replica=self._replica, reason=error.detail)
 
     async def look(self, duties: Duties) -> None:
-        """Beats when it is time to, or takes over from a leader that has stopped beating."""
+        """Beats when it is time to, or takes over from a leader that has stopped beating.
+
+        Who cannot reach the bus could lead and help nobody: it lets another one take over.
+        """
         asked_at = self._clock.now()
         if self._beaten_at is not None and not must_beat(self._beaten_at, asked_at, self._lease):
             return
@@ -78,6 +84,8 @@ class Leading:
         self._ahead = self._ahead if ahead is None else ahead
         self._seen = see(self._seen, found, now)
         claimed = claim(self._replica, self._seen, now, self.now(), self._lease)
+        if claimed is not None:
+            await self._check_bus()
         if claimed is None or not await self._leaderships.swap(found, claimed):
             self._follow()
             return
