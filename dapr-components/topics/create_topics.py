@@ -6,7 +6,7 @@ runs as a hook before each release. Works with Redpanda and Apache Kafka alike.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -52,9 +52,9 @@ def client_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def ensure_topics(admin: AdminClient, replication: int) -> None:
+def ensure_topics(admin: AdminClient, replication: int, topics: Sequence[Topic] = TOPICS) -> None:
     existing = admin.list_topics(timeout=ANSWER_WITHIN_SECONDS).topics
-    missing = [topic for topic in TOPICS if topic.name not in existing]
+    missing = [topic for topic in topics if topic.name not in existing]
     if missing:
         made = [
             NewTopic(
@@ -63,13 +63,13 @@ def ensure_topics(admin: AdminClient, replication: int) -> None:
             for topic in missing
         ]
         wait_for(admin.create_topics(made))
-    kept = [topic for topic in TOPICS if topic.name in existing]
+    kept = [topic for topic in topics if topic.name in existing]
     small = [topic for topic in kept if len(existing[topic.name].partitions) < topic.partitions]
     if small:
         wait_for(admin.create_partitions([NewPartitions(topic.name, topic.partitions) for topic in small]))
     if kept:
         wait_for(admin.incremental_alter_configs([alteration(topic) for topic in kept]))
-    for topic in TOPICS:
+    for topic in topics:
         what = "made" if topic in missing else "grown" if topic in small else "there"
         print(f"{topic.name:18} {topic.partitions:3} partitions, kept {topic.retention}: {what}")
 

@@ -1,4 +1,6 @@
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,11 @@ async def cluster(started_cluster: ClusterUnderTest) -> AsyncIterator[ClusterUnd
     yield started_cluster
     await started_cluster.check_at_rest()
     assert await started_cluster.letters() == letters, "a dead letter that nobody provoked"
+
+
+@pytest.fixture(scope="session")
+def dapr_bin() -> Path:
+    return Path(os.environ["MOVIE_TASKS_DAPR_BIN"])
 
 
 @pytest.fixture

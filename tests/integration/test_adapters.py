@@ -19,12 +19,13 @@ from contracts.errors import DependencyUnavailable
 from contracts.events import task_changed
 from contracts.records import TaskRecords
 from contracts.tasks import Assign, RequestCancel
-from contracts.testing.conformance import ObjectStoreConformance, StateStoreConformance
+from contracts.testing.conformance import ObjectStoreConformance, PubSubConformance, StateStoreConformance
 from contracts.testing.examples import NOON, a_task
-from fastapi import FastAPI, Request, Response
+from contracts.topics import TASK_EVENTS
+from fastapi import FastAPI, Response
 
 from tests.conftest import until
-from tests.integration.sidecar import sidecar_for
+from tests.integration.sidecar import SidecarLine, sidecar_for
 
 LOCAL = Path(__file__).parents[2] / "dapr-components" / "local"
 
@@ -47,22 +48,12 @@ class App:
 
     def __init__(self) -> None:
         self.jobs: list[str] = []
-        self.events: list[dict[str, object]] = []
         self.fastapi = FastAPI()
-        self.fastapi.add_api_route("/dapr/subscribe", self._subscriptions, methods=["GET"])
         self.fastapi.add_api_route("/job/{name}", self._job, methods=["POST"])
-        self.fastapi.add_api_route("/event", self._event, methods=["POST"])
-
-    async def _subscriptions(self) -> list[dict[str, str]]:
-        return [{"pubsubname": "events", "topic": "task-events", "route": "/event"}]
 
     async def _job(self, name: str) -> Response:
         self.jobs.append(name)
         return Response(status_code=204)
-
-    async def _event(self, request: Request) -> dict[str, str]:
-        self.events.append(await request.json())
-        return {"status": "SUCCESS"}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +91,15 @@ class TestLocalFiles(ObjectStoreConformance):
         return ObstoreObjects(f"file://{tmp_path}/media")
 
 
+class TestInMemoryBus(PubSubConformance):
+    @pytest.fixture
+    async def line(self, components: Path, dapr_bin: Path, tmp_path: Path) -> AsyncIterator[SidecarLine]:
+        line = SidecarLine(TASK_EVENTS)
+        async with sidecar_for(line.app, components, dapr_bin, tmp_path / "line") as connected:
+            line.speak_through(connected)
+            yield line
+
+
 async def test_a_store_that_is_not_there_is_unavailable(sidecar: Sidecar) -> None:
     with pytest.raises(DependencyUnavailable, match="nosuchstore"):
         await DaprStateStore(sidecar, "nosuchstore").get("x")
@@ -119,16 +119,6 @@ async def test_two_decisions_at_once_are_taken_one_after_the_other(sidecar: Side
     found = await tasks.get(task.id)
     assert found is not None
     assert found.attempt <= 1
-
-
-async def test_an_event_arrives_as_it_was_said(sidecar: Sidecar, app: App) -> None:
-    message = task_changed(a_task(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), "test")
-    await DaprPublisher(sidecar).publish(message)
-    await until(lambda: any(event["id"] == message.event.id for event in app.events))
-    [event] = [event for event in app.events if event["id"] == message.event.id]
-    said = message.event.model_dump(mode="json")
-    for name in ("specversion", "type", "source", "subject", "datacontenttype", "correlationid", "data"):
-        assert event[name] == said[name]
 
 
 async def test_a_publish_without_a_component_is_unavailable(sidecar: Sidecar) -> None:

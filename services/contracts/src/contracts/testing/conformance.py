@@ -4,12 +4,17 @@ A test module subclasses a suite and provides the fixture it names.
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from contracts.errors import AlreadyExists, NotFound, StateConflict
+from contracts.events import CloudEvent, Message, task_changed
 from contracts.ports import ObjectStore, StateStore
+from contracts.testing.examples import a_task
+from contracts.topics import Topic
 
 
 class StateStoreConformance:
@@ -130,6 +135,48 @@ class ObjectStoreConformance:
             await objects.put(key, b"1")
         assert sorted([found.key async for found in objects.list("staging/h")]) == ["staging/h/1/x", "staging/h/2/y"]
         assert [found.key async for found in objects.list("staging/none")] == []
+
+
+class Line(Protocol):
+    """Both ends of one topic: what is said on it, and what the one service that listens has heard."""
+
+    topic: Topic
+    heard: list[CloudEvent]
+    refusals: int
+    """How many deliveries the listener answers with RETRY from now on."""
+
+    async def publish(self, message: Message) -> None: ...
+
+
+class PubSubConformance:
+    """Needs the fixture `line`, whose topic nobody else uses."""
+
+    async def test_what_was_said_arrives_as_it_was_said(self, line: Line) -> None:
+        said = task_changed(a_task(), "test")
+        await line.publish(replace(said, topic=line.topic))
+        await _heard(line, 1)
+        assert line.heard == [said.event]
+
+    async def test_what_has_one_key_arrives_in_its_order(self, line: Line) -> None:
+        said = [task_changed(a_task(seq=seq), "test") for seq in range(1, 31)]
+        for message in said:
+            await line.publish(replace(message, topic=line.topic))
+        await _heard(line, len(said))
+        assert [event.id for event in line.heard] == [message.event.id for message in said]
+
+    async def test_what_is_refused_comes_again_and_nothing_is_lost(self, line: Line) -> None:
+        said = [task_changed(a_task(seq=seq), "test") for seq in (1, 2)]
+        line.refusals = 2
+        await asyncio.gather(*(line.publish(replace(message, topic=line.topic)) for message in said))
+        await _heard(line, 2)
+        assert line.refusals == 0
+        assert {event.id for event in line.heard} == {message.event.id for message in said}
+
+
+async def _heard(line: Line, number: int) -> None:
+    async with asyncio.timeout(30):
+        while len(line.heard) < number:
+            await asyncio.sleep(0.01)
 
 
 async def read(objects: ObjectStore, key: str, start: int = 0, end: int | None = None) -> bytes:

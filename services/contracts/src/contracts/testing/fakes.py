@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from contracts.errors import AlreadyExists, NotFound, StateConflict
+from contracts.errors import AlreadyExists, NotFound, RetryableError, StateConflict
 from contracts.events import Message
 from contracts.ports import StoredObject, Versioned
 
@@ -65,7 +65,7 @@ class InMemoryBus:
     async def publish(self, message: Message) -> None:
         self.messages.append(message)
         for subscriber in self._subscribers.get(message.topic.name, []):
-            await subscriber(message)
+            await _deliver(subscriber, message)
 
     async def check(self) -> None:
         """It can always be reached."""
@@ -76,6 +76,17 @@ class InMemoryBus:
     @property
     def types(self) -> list[str]:
         return [message.event.type for message in self.messages]
+
+
+async def _deliver(subscriber: Callable[[Message], Awaitable[None]], message: Message) -> None:
+    """Again for as long as the subscriber wants it again."""
+    while True:
+        try:
+            await subscriber(message)
+        except RetryableError:
+            await asyncio.sleep(0)
+        else:
+            return
 
 
 class InMemoryJobs:
