@@ -37,6 +37,7 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
 )
 
+TEST_POSTGRES = os.environ.get("MOVIE_TASKS_TEST_POSTGRES")
 TOKEN = "sidecar-token-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 SECRET = "s" * 43
@@ -120,11 +121,10 @@ def serve(world: World) -> Serve:
 def database_url(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """The URL of a database by its name within the test: a file, or a fresh one on the server that
     `MOVIE_TASKS_TEST_POSTGRES` names with the right to create databases."""
-    server = os.environ.get("MOVIE_TASKS_TEST_POSTGRES")
-    if server is None:
+    if TEST_POSTGRES is None:
         yield lambda name: f"sqlite:///{tmp_path}/{name}.db"
         return
-    with PostgresDatabases(server) as databases:
+    with PostgresDatabases(TEST_POSTGRES) as databases:
         yield databases.url
 
 
@@ -138,7 +138,9 @@ async def until(true: Callable[[], bool], within: float = 30) -> None:
 async def settle(world: World) -> None:
     """Waits until background work has come to rest: nothing saved, nothing published for a while."""
     seen, calm = None, 0
+    # Between two signs of life lie some statements, which a server answers more slowly than a file does.
+    pause = 0.03 if TEST_POSTGRES else 0.004
     while calm < 5:
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(pause)
         now = (world.state.writes, len(world.bus.messages), dict(world.jobs.due))
         seen, calm = now, calm + 1 if now == seen else 0

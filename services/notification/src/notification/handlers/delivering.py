@@ -86,9 +86,9 @@ class Delivering:
             return
         answer = await self.sender.send(endpoint.url, delivery.body.encode(), self._headers(delivery, endpoint))
         settled = self._settled(delivery, answer)
-        await self.deliveries.settle(settled)
         if answer.gone:
             await self.endpoints.set_enabled(endpoint.id, False, "the receiver answered 410 Gone")
+        await self.deliveries.settle(settled)
         if settled.state is DeliveryState.WAITING:
             self.wake_at(settled.due)
         log.info(
