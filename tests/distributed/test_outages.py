@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 from contracts.topics import App
 
 from tests.clients import ProjectClient, Receiver
@@ -163,4 +165,31 @@ async def test_a_webhook_receiver_that_is_away_is_told_later(
     task = await project.submit(params={"steps": 1})
     await hooks.wait_for(2, within=90)
     assert len(set(hooks.ids)) == 1
+    await cluster.check_done_once(project, task["id"], hooks)
+
+
+async def test_a_database_that_hangs_is_soon_no_longer_waited_for(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    """The circuit breaker opens: an answer in no time instead of a wait for each. Mended, it closes by itself."""
+    task = await project.make(params={"steps": 1})
+    path, key = f"/api/v1/tasks/{task['id']}/status", {"X-API-Key": project.key}
+    postgres = psutil.Process(cluster.running.supervisor.pid("postgres"))
+    everybody = [postgres, *postgres.children()]
+    async with httpx.AsyncClient(base_url=project.access.api, headers=key, timeout=60) as http:
+        for process in everybody:
+            process.suspend()
+        try:
+            answers = await asyncio.gather(*(http.get(path) for _ in range(80)))
+            assert {answer.status_code for answer in answers} == {503}
+            started = time.monotonic()
+            soon = await asyncio.gather(*(http.get(path) for _ in range(10)))
+            assert {answer.status_code for answer in soon} == {503}
+            assert time.monotonic() - started < 5
+        finally:
+            for process in everybody:
+                process.resume()
+        async with asyncio.timeout(30):
+            while not (await http.get(path)).is_success:
+                await asyncio.sleep(0.2)
     await cluster.check_done_once(project, task["id"], hooks)

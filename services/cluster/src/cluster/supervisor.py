@@ -111,6 +111,10 @@ class Supervisor:
         kept = self.kept[name]
         kept.unit = replace(kept.unit, environment={**kept.unit.environment, **environment})
 
+    def pid(self, name: str) -> int | None:
+        process = self.kept[name].process
+        return process.pid if process is not None else None
+
     def send(self, number: int, *names: str) -> None:
         for name in names:
             if (process := self.kept[name].process) is not None:
