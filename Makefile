@@ -60,7 +60,7 @@ $(OWN_UV):
 	@touch $@
 
 .PHONY: test
-test: check test-simulation test-integration ## All tests
+test: check test-simulation test-integration test-postgres test-distributed ## All tests
 
 .PHONY: check
 check: lint types layers test-unit ## The inner loop: lint, types, layers, unit and contract tests
@@ -99,6 +99,12 @@ simulate: .venv/.synced ## The same from any seed: make simulate SEED=1 RUNS=100
 .PHONY: test-integration
 test-integration: setup ## On real daprd, real pipelines and real files
 	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q --timeout=400
+
+.PHONY: test-postgres
+test-postgres: .venv/.synced ## The unit and contract tests of all that keeps tables, over a real Postgres server
+	$(PYTHON) -m pytest tests/postgres -q
+	$(PYTHON) -m tests.postgres_server $(PYTHON) -m pytest -q \
+		tests/unit/chassis tests/unit/scheduling tests/unit/submission tests/unit/storage tests/unit/notification tests/contract
 
 .PHONY: test-distributed
 test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken that can break

@@ -13,7 +13,7 @@ from submission.adapters.read_model import SqlReadModel
 from submission.adapters.tables import Table as Submission
 from submission.domain import TaskFilter, words_of
 
-from tests.postgres.conftest import PASSWORD, Server
+from tests.postgres_server import PASSWORD, Server
 
 METADATA = MetaData()
 SHOTS = Table("shots", METADATA, Column("id", Integer, primary_key=True), Column("title", Text))
@@ -39,7 +39,7 @@ async def refused(url: str) -> str:
 async def test_what_is_wrong_with_the_address_is_said_without_the_password(server: Server) -> None:
     at = f"127.0.0.1:{server.port}"
     assert await refused(server.url(password="wrong-" + PASSWORD)) == (
-        f'the database postgres at {at} does not let us in: password authentication failed for user "tester"'
+        f'the database postgres at {at} does not let us in: password authentication failed for user "postgres"'
     )
     assert await refused(server.url("films")) == (
         f'the database films at {at} is not there: database "films" does not exist'
