@@ -29,7 +29,7 @@ class Server:
 
     def create_database(self, name: str, options: str) -> str:
         """Its URL."""
-        command = [self.binaries / "psql", self.url(), "-q", "-c", f"CREATE DATABASE {name} {options}"]
+        command = [str(self.binaries / "psql"), self.url(), "-q", "-c", f"CREATE DATABASE {name} {options}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return self.url(name)
 

@@ -41,7 +41,7 @@ async def test_a_video_with_progress_on_the_way(platform: Platform) -> None:
     async with platform.project() as project:
         task = await project.submit("tiny-video", params={"frames": 9, "steps": 30, "frame_rate": 12})
         running = await project.wait(task["id"], "generating", "storing", "done")
-        assert running["worker_id"] == "gpu-worker-video-embedded"
+        assert running["worker_id"].startswith("gpu-worker-video-")
         done = await project.wait(task["id"])
         assert done["status"] == "done"
         result = done["result"]
@@ -105,7 +105,7 @@ async def test_the_system_is_monitored(platform: Platform) -> None:
     async with platform.project() as project:
         assert (await project.http.get("/healthz")).status_code == 200
         ready = (await project.http.get("/readyz")).json()
-        assert ready == {"ready": True, "checks": {"sidecar": "ok"}}
+        assert ready["ready"] and set(ready["checks"].values()) == {"ok"}
         health = (await project.http.get("/api/v1/health")).json()
         assert health["workers_ready"] == {"image": 1, "video": 1, "audio": 1}
 
