@@ -160,6 +160,7 @@ class World:
             self.state.create_at_once(project_key(project_id), project.model_dump_json().encode())
         await self._begin()
         incidents = Incidents(self.network, self.replicas, self.bus, self.embedded)
+        self.network.kill = incidents.kill
         doing = [self.people.want(wish) for wish in self.plan]
         trouble = [asyncio.create_task(incidents.happen(kind, n)) for kind, n in self.faults.incidents.items()]
         for wish in () if self.invariants.even else self.plan:
