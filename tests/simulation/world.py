@@ -214,6 +214,8 @@ class World:
         tasks = self.invariants.tasks
         found = [f"{task.id[:4]} is {task.phase.value}" for task in tasks.values() if not task.phase.terminal]
         found += [f"{wish.task_id[:4]} is unknown" for wish in self._certain() if wish.task_id not in tasks]
+        if self.bus.under_way:
+            found.append(f"{self.bus.under_way} deliveries are under way")
         return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", "queue")]
 
     def _certain(self) -> list[Wish]:
