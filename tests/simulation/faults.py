@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 ODDS: Mapping[str, float] = MappingProxyType(
     {
+        "killed at work": 0.002,
         "request lost": 0.01,
         "answer lost": 0.01,
         "request repeated": 0.01,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contracts.topics import App
 
 from tests.simulation.bus import SimulatedBus
+from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.replicas import Replica
 
@@ -19,6 +20,12 @@ class Incidents:
         self._replicas = replicas
         self._bus = bus
         self._embedded = embedded
+
+    def kill(self, process: Process) -> None:
+        """In the midst of what it does."""
+        for replica in self._replicas:
+            if replica.process is process:
+                self._network.loop.spawn(None, self._happens("killed", replica))
 
     async def happen(self, kind: str, count: int) -> None:
         """So many of a kind, spread over the troubled time."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 from contracts.errors import DependencyUnavailable, MovieTasksError
 
 from tests.simulation.faults import Faults
-from tests.simulation.loop import VirtualLoop, current_process
+from tests.simulation.loop import Process, VirtualLoop, current_process
 from tests.simulation.trace import Trace
 
 CALL_TIMEOUT_SECONDS = 15.0
@@ -33,12 +33,13 @@ class SkewedClock:
         return BEGIN + timedelta(seconds=self.loop.time() + self.skew)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Network:
     loop: VirtualLoop
     randomness: random.Random
     faults: Faults
     trace: Trace
+    kill: Callable[[Process], None] = lambda _process: None
 
     def note(self, what: str) -> None:
         process = current_process()
@@ -64,6 +65,8 @@ class Network:
             raise DependencyUnavailable(f"{dependency} does not answer")
         times = 2 if self.faults.happens("request repeated", now) else 1
         answer_lost = self.faults.happens("answer lost", now)
+        if process is not None and self.faults.happens("killed at work", now):
+            self.loop.later(self.randomness.uniform(0.0, there + back + 0.005), self.kill, process)
         answer: asyncio.Future[Result] = self.loop.create_future()
         self.loop.later(there, self._arrive, act, answer, back, times)
         if answer_lost:

@@ -74,7 +74,7 @@ def simulate(seed: int, tail: int = 0) -> Report:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        world = World(loop, randomness, trace, folder)
+        world = World(loop, randomness, trace, folder, is_crowded(seed))
         with world.patched():
             try:
                 loop.run_until_complete(loop.create_task(world.run(), context=loop.outside))
@@ -102,15 +102,19 @@ def simulate(seed: int, tail: int = 0) -> Report:
     )
 
 
+def is_crowded(seed: int) -> bool:
+    """Whether the seed's run is about fair turns: many tasks that are all alike, and nothing that fails."""
+    return seed % 15 == 7
+
+
 class World:
-    def __init__(self, loop: VirtualLoop, randomness: random.Random, trace: Trace, folder: Path) -> None:
+    def __init__(self, loop: VirtualLoop, randomness: random.Random, trace: Trace, folder: Path, crowded: bool) -> None:
         self.loop = loop
         self.randomness = randomness
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
         self.troubled_until = randomness.choice((60.0, 150.0, 300.0))
-        crowded = randomness.random() < 0.07
         self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, self.troubled_until)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
@@ -156,6 +160,7 @@ class World:
             self.state.create_at_once(project_key(project_id), project.model_dump_json().encode())
         await self._begin()
         incidents = Incidents(self.network, self.replicas, self.bus, self.embedded)
+        self.network.kill = incidents.kill
         doing = [self.people.want(wish) for wish in self.plan]
         trouble = [asyncio.create_task(incidents.happen(kind, n)) for kind, n in self.faults.incidents.items()]
         for wish in () if self.invariants.even else self.plan:
@@ -209,6 +214,8 @@ class World:
         tasks = self.invariants.tasks
         found = [f"{task.id[:4]} is {task.phase.value}" for task in tasks.values() if not task.phase.terminal]
         found += [f"{wish.task_id[:4]} is unknown" for wish in self._certain() if wish.task_id not in tasks]
+        if self.bus.under_way:
+            found.append(f"{self.bus.under_way} deliveries are under way")
         return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", "queue")]
 
     def _certain(self) -> list[Wish]:

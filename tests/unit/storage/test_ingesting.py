@@ -293,6 +293,29 @@ async def test_what_is_in_hand_for_long_is_not_taken_twice(
     assert len(calls) == 1
 
 
+async def test_heard_of_again_it_is_not_taken_by_a_second_storer(storage: Storage, world: World) -> None:
+    """The second would see a cancel that the first has not seen, and each would undo what the other does."""
+    copies, go_on, copy = 0, asyncio.Event(), world.objects.copy
+
+    async def slowly(source: str, target: str) -> None:
+        nonlocal copies
+        copies += 1
+        await go_on.wait()
+        await copy(source, target)
+
+    world.objects.copy = slowly  # type: ignore[method-assign]
+    task = await storage.produce()
+    await storage.hear(task)
+    await until(lambda: copies == 1)
+    await storage.hear(await storage.tasks.change(task.id, lambda _found: RequestCancel()))
+    await settle(world)
+    go_on.set()
+    await until(lambda: bool(world.bus.types))
+    found = await storage.now(task)
+    assert (found.phase, copies) == (Phase.DONE, 1)
+    assert found.result is not None and await media_records(world.state).get(found.result.id) == found.result
+
+
 async def test_the_sweep_takes_orphans_and_leaves_what_is_under_way(storage: Storage) -> None:
     task = await storage.produce()
     orphan = f"staging/{task.id}/0/output.png"

@@ -22,7 +22,7 @@ class Ingests(Protocol):
     """Results that wait, kept so that a restart forgets none."""
 
     async def add(self, task_id: str, attempt: int, due: datetime) -> None:
-        """Keeps it once; a repetition makes it due again."""
+        """Keeps it once. A repetition changes nothing: somebody may have it in hand."""
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
         """What is due, put off to `until` so that nobody else takes it meanwhile."""

@@ -25,8 +25,7 @@ class IngestRow(Table, table=True):
     tries: int = 0
 
 
-_ADD = insert(IngestRow)
-ADD = _ADD.on_conflict_do_update(index_elements=["task_id", "attempt"], set_={"due": _ADD.excluded.due})
+ADD = insert(IngestRow).on_conflict_do_nothing()
 
 
 class SqlIngests:
