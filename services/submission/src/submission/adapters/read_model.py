@@ -39,10 +39,12 @@ class SqlReadModel:
     async def record(self, task: Task, event_id: str, change: str) -> None:
         row = _row(task)
         async with self._database.transaction() as tx:
-            await tx.execute(ADD_EVENT, _event(task, event_id, change))
+            if (await tx.execute(ADD_EVENT, _event(task, event_id, change))).rowcount == 0:
+                return
+            newer = {f"new_{name}": row[name] for name in CHANGING}
+            if task.seq > 1 and (await tx.execute(UPDATE_IF_NEWER, {"task_id": task.id, **newer})).rowcount:
+                return
             if (await tx.execute(ADD, row)).rowcount == 0:
-                newer = {f"new_{name}": row[name] for name in CHANGING}
-                await tx.execute(UPDATE_IF_NEWER, {"task_id": task.id, **newer})
                 return
             for statement, rows in ((ADD_TAGS, _tags(task)), (ADD_WORDS, _words(task))):
                 if rows:
@@ -54,7 +56,7 @@ class SqlReadModel:
         if after is not None:
             query = query.where(_beyond(column, after))
         order = (column.desc(), col(TaskRow.id).desc()) if wanted.sort.descending else (column, col(TaskRow.id))
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = (await tx.execute(query.order_by(*order).limit(limit + 1))).all()
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(
@@ -78,12 +80,12 @@ class SqlReadModel:
         quiet = select(col(TaskRow.id)).where(
             col(TaskRow.phase).in_(ALIVE), col(TaskRow.updated_at) < then, col(TaskRow.id) > after
         )
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [row.id for row in (await tx.execute(quiet.order_by(col(TaskRow.id)).limit(limit))).all()]
 
     async def correct(self, task: Task) -> None:
         row = _row(task)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             changed = {name: row[name] for name in CHANGING}
             await tx.execute(update(TaskRow).where(col(TaskRow.id) == task.id).values(changed))
 
@@ -94,7 +96,7 @@ class SqlReadModel:
             .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(ALIVE))
             .group_by(*kinds)
         )
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = (await tx.execute(query)).all()
         return [
             Tally(Phase(row.phase), Medium(row.medium), BY_RANK[row.priority], row.number, row.oldest) for row in rows
@@ -107,12 +109,12 @@ class SqlReadModel:
             .order_by(col(TaskRow.priority).desc(), col(TaskRow.created_at), col(TaskRow.id))
             .limit(limit)
         )
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
 
     async def history(self, task_id: str) -> Sequence[HistoryEntry]:
         query = select(HistoryRow).where(col(HistoryRow.task_id) == task_id).order_by(col(HistoryRow.seq))
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = (await tx.execute(query)).all()
         return [
             HistoryEntry(row.event_id, row.type, row.at, row.seq, row.phase, row.attempt, row.worker_id, row.detail)
