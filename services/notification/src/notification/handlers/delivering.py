@@ -81,7 +81,7 @@ class Delivering:
             _put_down(self._in_project, delivery.project_id)
 
     async def _deliver(self, delivery: Delivery) -> None:
-        endpoint = await self.endpoints.get(delivery.endpoint_id)
+        endpoint = await self._endpoint_of(delivery)
         if endpoint is None:
             return
         answer = await self.sender.send(endpoint.url, delivery.body.encode(), self._headers(delivery, endpoint))
@@ -101,6 +101,12 @@ class Delivering:
             state=settled.state.value,
             status=answer.status,
         )
+
+    async def _endpoint_of(self, delivery: Delivery) -> Endpoint | None:
+        """A project's endpoints are remembered; what is not among them may be newer."""
+        known = await self.endpoints.of_project(delivery.project_id)
+        found = next((endpoint for endpoint in known if endpoint.id == delivery.endpoint_id), None)
+        return found or await self.endpoints.get(delivery.endpoint_id)
 
     def _headers(self, delivery: Delivery, endpoint: Endpoint) -> dict[str, str]:
         now = self.clock.now()
