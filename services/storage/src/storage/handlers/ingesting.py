@@ -162,12 +162,13 @@ class Ingesting:
         return Checked(await self.tools.probe(path), size, digest.hexdigest())
 
     async def _promote(self, claim: ProducedMedia, result: MediaResult, thumbnail: bytes) -> None:
-        await self.objects.copy(claim.key, result.key)
+        writes = [self.objects.copy(claim.key, result.key)]
         if result.thumbnail_key:
-            await self.objects.put(result.thumbnail_key, thumbnail)
+            writes.append(self.objects.put(result.thumbnail_key, thumbnail))
         if result.manifest_key:
             manifest = {"media": result.model_dump(mode="json"), "provenance": claim.provenance.model_dump(mode="json")}
-            await self.objects.put(result.manifest_key, json.dumps(manifest, indent=2).encode())
+            writes.append(self.objects.put(result.manifest_key, json.dumps(manifest, indent=2).encode()))
+        await asyncio.gather(*writes)
         try:
             await self.media.create(result.id, result)
         except AlreadyExists:
