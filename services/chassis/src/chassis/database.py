@@ -57,6 +57,20 @@ class Transaction:
         return await self._connection.execute(statement, values)
 
 
+class Statement(Transaction):
+    """One statement, which is committed as it is executed."""
+
+    _executed = False
+
+    async def execute(
+        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        if self._executed:
+            raise RuntimeError("two statements that belong together need a transaction")
+        self._executed = True
+        return await super().execute(statement, values)
+
+
 class _Engine(Protocol):
     name: str
     """Which database this is, for people to read; without the password."""
@@ -64,6 +78,9 @@ class _Engine(Protocol):
     """What an operator can do about tables of another version."""
 
     def begin(self) -> AbstractAsyncContextManager[Connection | AsyncConnection]: ...
+
+    def autocommit(self) -> AbstractAsyncContextManager[Connection | AsyncConnection]:
+        """A connection on which a statement is a transaction of its own."""
 
     def begin_alone(self) -> AbstractAsyncContextManager[Connection | AsyncConnection]:
         """A transaction that overlaps with no other one begun in this way."""
@@ -102,7 +119,7 @@ class Database:
 
     async def check(self) -> None:
         """Raises `DependencyUnavailable` when the database is away, or was not opened yet."""
-        async with self.transaction() as tx:
+        async with self.statement() as tx:
             await tx.execute(ALIVE)
         if not self._is_open:
             raise DependencyUnavailable(f"the database {self._engine.name} is not open")
@@ -117,6 +134,13 @@ class Database:
         with self._explained():
             async with self._engine.begin() as connection:
                 yield Transaction(connection)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Statement]:
+        """A transaction for one statement only, in a third of the round trips. Raises the same."""
+        with self._explained():
+            async with self._engine.autocommit() as connection:
+                yield Statement(connection)
 
     async def _prepare(self) -> None:
         with self._explained():

@@ -61,12 +61,18 @@ class Postgres:
             max_overflow=0,
             pool_timeout=FREE_WITHIN_SECONDS,
         )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         event.listen(self._engine.sync_engine, "before_cursor_execute", _without_nul, retval=True)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        async with self._autocommit.connect() as connection:
             yield connection
 
     @asynccontextmanager

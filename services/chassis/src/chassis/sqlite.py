@@ -6,7 +6,7 @@ service's own file, so there is no lock to wait for.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ class Sqlite:
     async def begin(self) -> AsyncIterator[Connection]:
         with self._engine.begin() as connection:
             yield connection
+
+    def autocommit(self) -> AbstractAsyncContextManager[Connection]:
+        """Begins and commits like any other: without a server in between both are cheap."""
+        return self.begin()
 
     @asynccontextmanager
     async def begin_alone(self) -> AsyncIterator[Connection]:

@@ -41,12 +41,12 @@ class SqlFeed:
             return position if added.rowcount else None
 
     async def newest(self) -> int:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(select(END))).scalar() or 0
 
     async def since(self, position: int, limit: int) -> Sequence[tuple[int, Happening]]:
         query = select(FeedRow).where(col(FeedRow.position) > position).order_by(col(FeedRow.position)).limit(limit)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [_placed(row) for row in await tx.execute(query)]
 
     async def after(
@@ -55,17 +55,17 @@ class SqlFeed:
         query = select(FeedRow).where(col(FeedRow.project_id) == project_id, col(FeedRow.position) > position)
         if task_id is not None:
             query = query.where(col(FeedRow.task_id) == task_id)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [_placed(row) for row in await tx.execute(query.order_by(col(FeedRow.position)).limit(limit))]
 
     async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None:
         query = select(FeedRow).where(col(FeedRow.project_id) == project_id, col(FeedRow.task_id) == task_id)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             row = (await tx.execute(query.order_by(col(FeedRow.position).desc()).limit(1))).first()
         return _placed(row) if row else None
 
     async def prune(self, before: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(delete(FeedRow).where(col(FeedRow.at) < before))
 
 

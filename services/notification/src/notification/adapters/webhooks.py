@@ -59,7 +59,7 @@ class SqlEndpoints:
 
     async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None:
         changed = update(EndpointRow).where(col(EndpointRow.id) == endpoint_id)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(changed.values(enabled=enabled, disabled_because=because))
         self._by_project.clear()
 
@@ -72,7 +72,7 @@ class SqlEndpoints:
     async def _select(self, condition: ColumnElement[bool]) -> Sequence[Endpoint]:
         columns = [column for column in inspect(EndpointRow).local_table.c if column.name != "place"]
         query = select(*columns).where(condition).order_by(col(EndpointRow.created_at))
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = (await tx.execute(query)).mappings().all()
         return [Endpoint(**{**row, "events": tuple(row["events"])}) for row in rows]
 
@@ -83,7 +83,7 @@ class SqlDeliveries:
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         rows = [{**asdict(delivery), "state": delivery.state.value} for delivery in deliveries]
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(ADD_DELIVERY, rows)
 
     async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
@@ -115,12 +115,12 @@ class SqlDeliveries:
             "last_status": delivery.last_status,
             "last_detail": delivery.last_detail,
         }
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(update(DeliveryRow).where(_is(delivery)).values(outcome))
 
     async def of_endpoint(self, endpoint_id: str, limit: int) -> Sequence[Delivery]:
         query = select(DeliveryRow).where(col(DeliveryRow.endpoint_id) == endpoint_id)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = await tx.execute(query.order_by(col(DeliveryRow.created_at).desc()).limit(limit))
         return [_delivery(row) for row in rows.mappings().all()]
 
@@ -128,7 +128,7 @@ class SqlDeliveries:
         waiting = col(DeliveryRow.state) == DeliveryState.WAITING.value
         enabled = select(col(EndpointRow.id)).where(col(EndpointRow.enabled))
         query = select(func.min(col(DeliveryRow.due))).where(waiting, col(DeliveryRow.endpoint_id).in_(enabled))
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(query)).scalar()
 
 

@@ -16,7 +16,7 @@ class SqlLeaderships:
         self._database = database
 
     async def read(self) -> Leadership | None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             row = (await tx.execute(select(LeadershipRow))).first()
         return Leadership(row.holder, row.beat, row.at) if row else None
 

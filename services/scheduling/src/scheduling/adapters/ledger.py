@@ -35,5 +35,5 @@ class SqlLedger:
         self._database = database
 
     async def all(self) -> dict[str, Usage]:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return {row.project_id: Usage(row.seconds, row.at) for row in (await tx.execute(select(UsageRow))).all()}

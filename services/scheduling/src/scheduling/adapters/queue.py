@@ -77,15 +77,15 @@ class SqlQueue:
         ended = update(EntryRow).where(
             col(EntryRow.task_id) == task_id, col(EntryRow.seq) <= ended_at_seq, col(EntryRow.phase).in_(ENDED)
         )
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(ended.values(look_at=None, forget_at=now + REMEMBERED))
 
     async def sweep(self, now: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(delete(EntryRow).where(col(EntryRow.forget_at) <= now))
 
     async def remove(self, task_id: str) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
 
     async def ready(self, medium: Medium, now: datetime, most_alike: int) -> Sequence[Entry]:
@@ -107,7 +107,7 @@ class SqlQueue:
         return await self._entries(select(EntryRow).where(held))
 
     async def look_again(self, task_id: str, at: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             there = col(EntryRow.task_id) == task_id, col(EntryRow.look_at).is_not(None)
             await tx.execute(update(EntryRow).where(*there).values(look_at=at))
 
@@ -124,11 +124,11 @@ class SqlQueue:
         return await self._entries(select(EntryRow).where(col(EntryRow.look_at) <= now).order_by(col(EntryRow.look_at)))
 
     async def next_due(self) -> datetime | None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(select(func.min(col(EntryRow.look_at))))).scalar()
 
     async def _entries(self, query: Any) -> Sequence[Entry]:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [_entry(row) for row in (await tx.execute(query)).all()]
 
 

@@ -33,7 +33,7 @@ class SqlIngests:
         self._database = database
 
     async def add(self, task_id: str, attempt: int, due: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(ADD, {"task_id": task_id, "attempt": attempt, "due": due, "tries": 0})
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
@@ -42,19 +42,19 @@ class SqlIngests:
         return [Ingest(row.task_id, row.attempt, row.tries) for row in taken]
 
     async def put_off(self, ingest: Ingest, due: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=due))
 
     async def again(self, ingest: Ingest, due: datetime) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(update(IngestRow).where(*_is(ingest)).values(due=due, tries=ingest.tries + 1))
 
     async def remove(self, ingest: Ingest) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(delete(IngestRow).where(*_is(ingest)))
 
     async def next_due(self) -> datetime | None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(select(func.min(col(IngestRow.due))))).scalar()
 
 

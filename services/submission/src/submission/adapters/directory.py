@@ -19,7 +19,7 @@ class SqlDirectory:
         await self._add(ProjectRow, {"id": project_id})
 
     async def project_ids(self) -> Sequence[str]:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(select(col(ProjectRow.id)).order_by(col(ProjectRow.id)))).scalars().all()
 
     async def list_key(self, project_id: str, key_id: str) -> None:
@@ -27,7 +27,7 @@ class SqlDirectory:
 
     async def key_ids(self, project_id: str) -> Sequence[str]:
         query = select(col(ApiKeyRow.id)).where(col(ApiKeyRow.project_id) == project_id).order_by(col(ApiKeyRow.id))
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(query)).scalars().all()
 
     async def note(self, action: AdminAction) -> None:
@@ -35,7 +35,7 @@ class SqlDirectory:
 
     async def actions(self, limit: int) -> Sequence[AdminAction]:
         query = select(ActionRow).order_by(col(ActionRow.id).desc()).limit(limit)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             rows = (await tx.execute(query)).mappings().all()
         return [AdminAction(**{name: value for name, value in row.items() if name != "id"}) for row in rows]
 
@@ -44,9 +44,9 @@ class SqlDirectory:
 
     async def letters(self, limit: int) -> Sequence[KeptLetter]:
         query = select(LetterRow).order_by(col(LetterRow.at).desc()).limit(limit)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return [KeptLetter(**row) for row in (await tx.execute(query)).mappings().all()]
 
     async def _add(self, table: type[SQLModel], row: dict[str, object]) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(insert(table).on_conflict_do_nothing(), row)

@@ -23,12 +23,12 @@ class SqlOutbox:
 
     async def add(self, task: Task, seq: int, due: datetime) -> None:
         row = {"task_id": task.id, "seq": seq, "due": due, "record": task.model_dump_json()}
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(ADD, row)
 
     async def remove(self, task_id: str, heard_seq: int) -> None:
         heard = delete(OutboxRow).where(col(OutboxRow.task_id) == task_id, col(OutboxRow.seq) <= heard_seq)
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(heard)
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
@@ -37,5 +37,5 @@ class SqlOutbox:
         return [Task.model_validate_json(row.record) for row in taken]
 
     async def next_due(self) -> datetime | None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             return (await tx.execute(select(func.min(col(OutboxRow.due))))).scalar()

@@ -65,7 +65,7 @@ class SqlReadModel:
         )
 
     async def take_turn(self, now: datetime, until: datetime) -> str | None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(ADD_TURN, {"id": 1, "due": now, "behind": ""})
         due = select(TurnRow).where(col(TurnRow.due) <= now)
         for turn in await take_due(self._database, due, TurnRow, until):
@@ -73,7 +73,7 @@ class SqlReadModel:
         return None
 
     async def next_turn_behind(self, task_id: str) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.statement() as tx:
             await tx.execute(update(TurnRow).values(behind=task_id))
 
     async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
