@@ -139,7 +139,7 @@ async def settle(world: World) -> None:
     """Waits until background work has come to rest: nothing saved, nothing published for a while."""
     seen, calm = None, 0
     # Between two signs of life lie some statements, which a server answers more slowly than a file does.
-    pause = 0.03 if TEST_POSTGRES else 0.004
+    pause = 0.06 if TEST_POSTGRES else 0.004
     while calm < 5:
         await asyncio.sleep(pause)
         now = (world.state.writes, len(world.bus.messages), dict(world.jobs.due))

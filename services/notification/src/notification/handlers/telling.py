@@ -27,7 +27,7 @@ from notification.ports import Deliveries, Delivery, Endpoints, Feed
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY = timedelta(hours=1)
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 
 
@@ -57,8 +57,6 @@ class Telling:
         """
         while True:
             position = await self._grown.get()
-            # Under load positions come many at a time, and the last one stands for all.
-            await asyncio.sleep(GATHER_SECONDS)
             while not self._grown.empty():
                 position = max(position, self._grown.get_nowait())
             try:
@@ -66,6 +64,8 @@ class Telling:
             except RetryableError as error:
                 log.warning("live watchers of other replicas have to wait", reason=error.detail)
                 await asyncio.sleep(PAUSE_SECONDS)
+            # The first is told at once; under load many come after it, and the last one stands for all.
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def prune(self, now: datetime) -> datetime:
         """Forgets what is too old to resume from; says when to do so again."""
