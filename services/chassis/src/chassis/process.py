@@ -32,13 +32,19 @@ def run_service(create: Callable[[Settings, Outside], Service], read_settings: C
     try:
         settings, sidecar_settings = read_settings(), SidecarSettings()
         configure_logs(settings.log_level)
-        sidecar = Sidecar(sidecar_settings)
-        outside = through_dapr(sidecar, settings)
+        outside, around = beside_dapr(settings, sidecar_settings)
         service = create(settings, outside)
     except ValidationError as error:
         sys.exit(f"A setting is missing or wrong. Settings are environment variables named MOVIE_TASKS_*.\n{error}")
     except CatalogError as error:
         sys.exit(str(error))
+    uvloop.run(_serve(build_app([service], around), service, settings))
+
+
+def beside_dapr(settings: ProcessSettings, sidecar_settings: SidecarSettings) -> tuple[Outside, Surroundings]:
+    """What a process reaches through its sidecar. Raises `CatalogError` when the catalog cannot be used."""
+    sidecar = Sidecar(sidecar_settings)
+    outside = through_dapr(sidecar, settings)
     around = Surroundings(
         publisher=outside.publisher,
         clock=outside.clock,
@@ -47,7 +53,7 @@ def run_service(create: Callable[[Settings, Outside], Service], read_settings: C
         cors_origins=settings.cors_origins,
         connected=sidecar.connected,
     )
-    uvloop.run(_serve(build_app([service], around), service, settings))
+    return outside, around
 
 
 async def _serve(app: FastAPI, service: Service, settings: ProcessSettings) -> None:

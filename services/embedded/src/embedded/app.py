@@ -9,10 +9,10 @@ import notification.app
 import scheduling.app
 import storage.app
 import submission.app
-from chassis.outside import Outside, through_dapr
-from chassis.service import Service, Surroundings, build_app
+from chassis.outside import Outside
+from chassis.process import beside_dapr
+from chassis.service import Service, build_app
 from chassis.settings import ProcessSettings, SidecarSettings
-from chassis.sidecar import Sidecar
 from contracts.media import Medium
 from fastapi import FastAPI
 from gpu_worker.settings import WorkerSettings
@@ -36,18 +36,9 @@ def create(
     sidecar_settings: SidecarSettings,
     make_worker: MakeWorker = gpu_worker.app.create,
 ) -> FastAPI:
-    sidecar, data = Sidecar(sidecar_settings), settings.data
-    media_url = f"file://{(data / 'media').resolve()}"
+    media_url = f"file://{(settings.data / 'media').resolve()}"
     process = ProcessSettings(media_url=media_url, replica=REPLICA, models=settings.models)
-    outside = through_dapr(sidecar, process)
-    around = Surroundings(
-        publisher=outside.publisher,
-        clock=outside.clock,
-        app_api_token=sidecar_settings.app_api_token.get_secret_value(),
-        sidecar=sidecar,
-        cors_origins=process.cors_origins,
-        connected=sidecar.connected,
-    )
+    outside, around = beside_dapr(process, sidecar_settings)
     return build_app(services(settings, credentials, media_url, outside, make_worker), around)
 
 
