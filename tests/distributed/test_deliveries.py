@@ -1,6 +1,7 @@
 """Deliveries that come twice, late and out of order, as any broker may send them."""
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -52,3 +53,24 @@ async def test_the_whole_history_again_in_any_order_changes_nothing(
         await cluster.check_done_once(project, task["id"], hooks)
         assert await project.status(task["id"]) == same
         assert [entry["event_id"] for entry in await project.history(task["id"])] == [e["event_id"] for e in history]
+
+
+async def test_what_an_older_version_of_the_services_said_is_understood(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    """Fields that came later are optional, and attributes that nobody knows are passed over."""
+    task = await project.make(params={"steps": 1})
+    settings = cluster.broker_settings()
+    messages = await asyncio.to_thread(everything_said, settings)
+    said = [message for message in messages if (message.key() or b"").decode() == task["id"]]
+    assert said
+    producer = Producer(settings)
+    for message in said:
+        event = json.loads(message.value())
+        for later in ("client_ref", "title", "traceparent", "inputs", "tags", "priority", "progress"):
+            event["data"]["task"].pop(later, None)
+        event |= {"unknownattribute": "1", "data": {**event["data"], "unknown_field": 1}}
+        producer.produce(TASK_EVENTS.name, json.dumps(event).encode(), key=message.key(), headers=message.headers())
+    assert await asyncio.to_thread(producer.flush, 30) == 0
+    await cluster.check_done_once(project, task["id"], hooks)
+    assert (await project.status(task["id"]))["tags"] == task["tags"]

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from contracts.topics import App
+from confluent_kafka.admin import AdminClient
+from contracts.topics import TASK_UPDATES, App
+from create_topics import ensure_topics, wait_for
+from httpx_sse import aconnect_sse
 
 from tests.clients import ProjectClient, Receiver
 from tests.distributed.cluster_under_test import ClusterUnderTest
@@ -120,3 +123,38 @@ async def test_an_unreachable_scheduler_delays_no_task(
         await cluster.check_done_once(project, task["id"], hooks)
     finally:
         await asyncio.to_thread(supervisor.start, "scheduler")
+
+
+async def test_a_missing_topic_is_named_and_once_made_used_again(
+    cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
+) -> None:
+    admin = AdminClient(cluster.broker_settings())
+    worker_log, already = log_of(cluster, cluster.units(App.GPU_WORKER_IMAGE, sidecars=False)[0])
+    other_log, before = log_of(cluster, cluster.units(App.GPU_WORKER_IMAGE, sidecars=False)[1])
+    wait_for(admin.delete_topics([TASK_UPDATES.name]))
+    try:
+        task = await project.submit(params={"steps": 40})
+        await cluster.check_done_once(project, task["id"], hooks)
+        said = worker_log.read_text()[already:] + other_log.read_text()[before:]
+        assert f"to {TASK_UPDATES.name}" in said
+    finally:
+        ensure_topics(admin, 1)
+    async with asyncio.timeout(60):
+        while not await told_of_progress(project):
+            await asyncio.sleep(0.5)
+
+
+async def told_of_progress(project: ProjectClient) -> bool:
+    """Whether a live watcher hears of a task's steps, which come by that topic only."""
+    task = await project.submit(params={"steps": 40})
+    url = f"/api/v1/live/tasks/{task['id']}"
+    try:
+        async with asyncio.timeout(10), aconnect_sse(project.http, "GET", url) as source:
+            async for event in source.aiter_sse():
+                if event.event == "task.progressed.v1":
+                    return True
+                if event.event == "task.done.v1":
+                    return False
+    except TimeoutError:
+        pass
+    return False
