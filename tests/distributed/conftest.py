@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -38,3 +39,26 @@ async def project(cluster: ClusterUnderTest) -> AsyncIterator[ProjectClient]:
 async def hooks(project: ProjectClient) -> AsyncIterator[Receiver]:
     async with receiver(project) as registered:
         yield registered
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which faults were run how often, and how often the platform held."""
+    run: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call" or outcome == "error":
+                fault = fault_of(report.nodeid)
+                run[fault] += 1
+                held[fault] += outcome == "passed"
+    terminalreporter.section("faults")
+    for fault in run:
+        terminalreporter.write_line(f"{fault:100} run {run[fault]:3}, held {held[fault]:3}")
+
+
+def fault_of(nodeid: str) -> str:
+    """`…::test_all_replicas_killed_at_once[storage-process-storing]` as a person says it."""
+    name, _, parameters = nodeid.rpartition("::")[2].partition("[")
+    words = name.removeprefix("test_").replace("_", " ")
+    which = parameters.rstrip("]").rpartition("-")[0]
+    return f"{words}: {which}" if which and "killed" in words else words
