@@ -28,7 +28,7 @@ from notification.domain import ENDINGS
 
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.composition import CATALOG, Doors, Surroundings, compose, without_http
-from tests.simulation.ending import check_end
+from tests.simulation.ending import QUEUED, check_end
 from tests.simulation.engines import SimulatedEngine
 from tests.simulation.faults import Faults
 from tests.simulation.incidents import Incidents
@@ -216,7 +216,7 @@ class World:
         found += [f"{wish.task_id[:4]} is unknown" for wish in self._certain() if wish.task_id not in tasks]
         if self.bus.under_way:
             found.append(f"{self.bus.under_way} deliveries are under way")
-        return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", "queue")]
+        return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", QUEUED)]
 
     def _certain(self) -> list[Wish]:
         """An event that only a broker in memory has is nobody's promise."""
