@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tests.simulation.world import Report, simulate
+from tests.simulation.runs import Report, simulate
 
 FAILURES_SHOWN = 5
 TAIL = 60

@@ -31,6 +31,7 @@ from gpu_worker.settings import WorkerSettings
 from notification.handlers.registering import Registering
 from notification.ports import Sender
 from notification.settings import NotificationSettings
+from scheduling.handlers.leading import Leading
 from scheduling.settings import SchedulingSettings
 from storage.settings import StorageSettings
 from submission.handlers.accepting import Acceptance
@@ -39,6 +40,10 @@ from submission.settings import SubmissionSettings
 
 from tests.simulation.engines import SimulatedEngine, SimulatedTools
 
+SERVICES_FIRST = (App.SUBMISSION,)
+SERVICES_LAST = (App.STORAGE, App.NOTIFICATION, App.SCHEDULING)
+NEEDED_TO_THE_END = (App.SUBMISSION, App.STORAGE, App.NOTIFICATION)
+"""Whoever waits and sweeps needs no others, and three hours of a leader's beats take long to simulate."""
 FERNET_KEY = "c2ltdWxhdGVkIGtleSBvZiB0aGlydHktdHdvIGJ5dGU="
 CATALOG = read_catalog(only=["tiny-*"])
 VALIDATOR = RequestValidator(CATALOG)
@@ -53,6 +58,7 @@ class Doors:
     acceptance: Acceptance | None = None
     changes: TaskChanges | None = None
     registering: Registering | None = None
+    leading: Leading | None = None
     engines: list[SimulatedEngine] = field(default_factory=list)
 
 
@@ -77,7 +83,8 @@ def compose(app: App, replica: str, outside: Outside, around: Surroundings, door
             with patch.object(submission.app, "task_routes", _keep_submission(doors)):
                 return submission.app.create(submitting, outside)
         case App.SCHEDULING:
-            return scheduling.app.create(SchedulingSettings(**common, scheduling_database=database), outside)
+            with patch.object(scheduling.app, "Leading", _keep_leading(doors)):
+                return scheduling.app.create(SchedulingSettings(**common, scheduling_database=database), outside)
         case App.STORAGE:
             scratch = around.folder / f"storage-{replica}"
             return storage.app.create(
@@ -141,6 +148,14 @@ def _keep_submission(doors: Doors) -> Callable[..., APIRouter]:
     def keep(acceptance: Acceptance, changes: TaskChanges, *_rest: object) -> APIRouter:
         doors.acceptance, doors.changes = acceptance, changes
         return APIRouter()
+
+    return keep
+
+
+def _keep_leading(doors: Doors) -> Callable[..., Leading]:
+    def keep(*given: Any) -> Leading:
+        doors.leading = Leading(*given)
+        return doors.leading
 
     return keep
 

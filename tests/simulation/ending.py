@@ -9,12 +9,15 @@ from contracts.topics import STAGING, App, media_key
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+QUEUED = "queue WHERE look_at IS NOT NULL"
+"""Without the ended tasks of which everybody has heard."""
+
 
 def check_end(world: "World") -> None:
     invariants = world.invariants
     invariants.expect(not world.staged(), f"{STAGING} is not empty after the sweep: {world.staged()}")
     for app, columns, table, what in (
-        (App.SCHEDULING, "task_id, phase", "queue", "scheduling's queue"),
+        (App.SCHEDULING, "task_id, phase", QUEUED, "scheduling's queue"),
         (App.SUBMISSION, "task_id, seq", "outbox", "submission's outbox"),
         (App.STORAGE, "task_id, attempt", "ingests", "storage's table"),
         (App.NOTIFICATION, "webhook_id, state", "webhook_deliveries WHERE state <> 'delivered'", "notification's"),

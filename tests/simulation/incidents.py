@@ -39,7 +39,7 @@ class Incidents:
             replica = randomness.choice(self._replicas)
             if kind == "deaf to broadcasts" and randomness.random() < 0.5:
                 # Whoever does not hear workers takes them for dead, though they go on.
-                replica = next((one for one in self._replicas if one.app == App.SCHEDULING), replica)
+                replica = randomness.choice([one for one in self._replicas if one.app == App.SCHEDULING] or [replica])
             await self._happens(kind, replica)
 
     async def _happens(self, kind: str, replica: Replica) -> None:

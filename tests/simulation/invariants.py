@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Invariants:
         self._ids: dict[str, tuple[str, Task]] = {}
         self._engines: dict[str, dict[Key, tuple[str, float]]] = {}
         self._began: dict[Key, float] = {}
+        self.leaders: Callable[[], Sequence[str]] = list
         self.documents: Callable[[], Mapping[str, Any]] = dict
 
     def violated(self, what: str) -> None:
@@ -88,6 +89,8 @@ class Invariants:
         else:
             self._check_change(who.rpartition("#")[0], known, task)
         self._check_record(task)
+        leaders = self.leaders()
+        self.expect(len(leaders) <= 1, f"at once {' and '.join(leaders)} lead")
 
     def _check_record(self, task: Task) -> None:
         name = f"task {task.id[:4]} ({task.phase.value})"
@@ -210,7 +213,8 @@ class Invariants:
     def engine_began(self, worker: str, task_id: str, attempt: int) -> None:
         now, running = self._network.loop.time(), self._engines.setdefault(task_id, {})
         self._network.trace.add(now, worker, f"runs {task_id[:4]} attempt {attempt}")
-        self.expect((task_id, attempt) not in running, f"attempt {attempt} of {task_id[:4]} runs on two engines")
+        again = (task_id, attempt) in self._began
+        self.expect(not again, f"attempt {attempt} of {task_id[:4]} begins on an engine for the second time")
         running[task_id, attempt] = (worker, now)
         self._began[task_id, attempt] = now
 

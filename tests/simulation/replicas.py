@@ -1,7 +1,7 @@
 """A replica: one process of one service or of several, with its sidecar; it can be killed and started again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -58,6 +58,11 @@ class Replica:
     def up(self) -> bool:
         return self._up
 
+    @property
+    def leads(self) -> bool:
+        """Whether scheduling is here, and leads."""
+        return self.process is not None and self.doors.leading is not None and self.doors.leading.leads()
+
     def hears(self, topic: Topic) -> bool:
         return topic in self._deliveries
 
@@ -90,11 +95,10 @@ class Replica:
         if self.process is None:
             self.start()
 
-    def go_on_without_workers(self) -> None:
-        """What only waits and sweeps needs none, and three hours of heartbeats take long to simulate."""
-        workers = [app for app in self._apps if app.startswith("gpu-worker-")]
-        if workers:
-            self._apps = [app for app in self._apps if app not in workers]
+    def go_on_with(self, wanted: Collection[App]) -> None:
+        """Only these services live on, where one of the others was here."""
+        if not set(self._apps) <= set(wanted):
+            self._apps = [app for app in self._apps if app in wanted]
             self.kill()
             if self._apps:
                 self.start()

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from scheduling.domain.matching import Waiting
 
-from tests.simulation.world import Report, is_crowded, simulate
+from tests.simulation.runs import Report, is_crowded, simulate
 
 # Runs cost a third of a second each; a machine that is busy with other things may take ten times that.
 pytestmark = pytest.mark.timeout(900)
@@ -36,7 +36,7 @@ def test_the_same_seed_is_the_same_run(seed: int) -> None:
 
 
 def test_another_process_with_other_hashes_runs_the_same() -> None:
-    command = "from tests.simulation.world import simulate; print(simulate(42).digest)"
+    command = "from tests.simulation.runs import simulate; print(simulate(42).digest)"
     found = subprocess.run(
         [sys.executable, "-c", command], env={**os.environ, "PYTHONHASHSEED": "7"}, capture_output=True, check=True
     )

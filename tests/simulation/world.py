@@ -1,17 +1,11 @@
-"""One run: everything composed, everything that happens to it, and what must hold in the end."""
+"""A run's world: everything composed, everything that happens to it, and what must hold in the end."""
 
 import asyncio
-import gc
 import random
-import shutil
 import sqlite3
 import sys
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,84 +21,34 @@ from contracts.topics import STAGING, App, project_key, worker_app
 from notification.domain import ENDINGS
 
 from tests.simulation.bus import SimulatedBus
-from tests.simulation.composition import CATALOG, Doors, Surroundings, compose, without_http
-from tests.simulation.ending import check_end
+from tests.simulation.composition import (
+    CATALOG,
+    NEEDED_TO_THE_END,
+    SERVICES_FIRST,
+    SERVICES_LAST,
+    Doors,
+    Surroundings,
+    compose,
+    without_http,
+)
+from tests.simulation.ending import QUEUED, check_end
 from tests.simulation.engines import SimulatedEngine
 from tests.simulation.faults import Faults
 from tests.simulation.incidents import Incidents
 from tests.simulation.invariants import Invariants, Wishes
-from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import BEGIN, Network, SkewedClock
 from tests.simulation.people import People, SimulatedReceivers, Wish, a_crowd, drawn_wishes
 from tests.simulation.replicas import Ports, Replica
 from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
 from tests.simulation.trace import Trace
 
-REPLICAS = {App.SUBMISSION: 1, App.SCHEDULING: 1, App.STORAGE: 1, App.NOTIFICATION: 1}
-"""Of a distributed run; workers are drawn."""
 EMBEDDED = "movie-tasks"
-SERVICES_FIRST = (App.SUBMISSION,)
-SERVICES_LAST = (App.STORAGE, App.NOTIFICATION, App.SCHEDULING)
 EVENTUALLY_SECONDS = 60 * 60.0
 """Once nothing fails any more, everything has ended by then."""
+LED_WITHIN_SECONDS = 60.0
 QUIET_SECONDS = 3 * 60 * 60.0
 """And by then everybody was told, and staging was swept."""
-
-
-@dataclass(frozen=True)
-class Report:
-    seed: int
-    violations: Sequence[str]
-    digest: str
-    tasks: int
-    virtual_seconds: float
-    faults: Counter[str]
-    tail: Sequence[str]
-    seconds: float
-
-
-def simulate(seed: int, tail: int = 0) -> Report:
-    """One run from one seed; the same seed is the same run."""
-    began = time.process_time()
-    randomness = random.Random(seed)
-    loop = VirtualLoop(random.Random(seed + 1))
-    base = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - files that need no disk
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=base))
-    trace = Trace()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        world = World(loop, randomness, trace, folder, is_crowded(seed))
-        with world.patched():
-            try:
-                loop.run_until_complete(loop.create_task(world.run(), context=loop.outside))
-            except Stuck as error:
-                world.invariants.violated(str(error))
-            virtual, digest = loop.time(), trace.digest
-            lines = trace.tail(tail or 80)
-            for failure in loop.failures:
-                world.invariants.violated(failure)
-            loop.forget_everything()
-    finally:
-        if collecting:
-            gc.enable()
-        shutil.rmtree(folder, ignore_errors=True)
-    violations = world.invariants.violations
-    return Report(
-        seed=seed,
-        violations=violations,
-        digest=digest,
-        tasks=len(world.invariants.tasks),
-        virtual_seconds=virtual,
-        faults=world.faults.counts,
-        tail=lines if tail or violations else (),
-        seconds=time.process_time() - began,
-    )
-
-
-def is_crowded(seed: int) -> bool:
-    """Whether the seed's run is about fair turns: many tasks that are all alike, and nothing that fails."""
-    return seed % 15 == 7
 
 
 class World:
@@ -122,6 +66,7 @@ class World:
         self.invariants.even = crowded
         self.state = SimulatedState(network, self.invariants)
         self.invariants.documents = lambda: self.state.documents
+        self.invariants.leaders = self._leaders
         self.objects = SimulatedObjects(network)
         self.bus = SimulatedBus(network, self.invariants, durable=not self.embedded)
         self.scheduler = SimulatedScheduler(network, self._ring)
@@ -176,8 +121,9 @@ class World:
         self.network.note("nothing fails any more")
         await asyncio.gather(*busy, *trouble)
         await self._until(lambda: not self._open(), EVENTUALLY_SECONDS, self._open)
+        await self._until(self._leaders, LED_WITHIN_SECONDS, lambda: "nobody leads")
         for one in self.replicas:
-            one.go_on_without_workers()
+            one.go_on_with(NEEDED_TO_THE_END)
         await asyncio.sleep(QUIET_SECONDS)
         check_end(self)
 
@@ -216,7 +162,10 @@ class World:
         found += [f"{wish.task_id[:4]} is unknown" for wish in self._certain() if wish.task_id not in tasks]
         if self.bus.under_way:
             found.append(f"{self.bus.under_way} deliveries are under way")
-        return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", "queue")]
+        return found + [f"queue: {row[0][:4]} {row[1]}" for row in self.rows(App.SCHEDULING, "task_id, phase", QUEUED)]
+
+    def _leaders(self) -> list[str]:
+        return [one.name for one in self.replicas if one.leads]
 
     def _certain(self) -> list[Wish]:
         """An event that only a broker in memory has is nobody's promise."""
@@ -239,12 +188,11 @@ class World:
         return [self._replica(EMBEDDED, EMBEDDED, "embedded", apps)]
 
     def _distributed(self) -> list[Replica]:
-        numbers = dict(REPLICAS)
-        numbers |= {worker_app(medium): self.randomness.randint(1, 2) for medium in self.media}
+        apps = (*SERVICES_FIRST, *SERVICES_LAST, *(worker_app(medium) for medium in self.media))
         return [
             self._replica(app.value, f"{app.value}-{number}", str(number), (app,))
-            for app, count in numbers.items()
-            for number in range(count)
+            for app in apps
+            for number in range(self.randomness.randint(1, 2))
         ]
 
     def _replica(self, app: str, name: str, replica: str, apps: Sequence[App]) -> Replica:

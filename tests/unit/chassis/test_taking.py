@@ -33,7 +33,7 @@ async def test_what_is_due_is_taken_by_one_replica_each(database_url: Callable[[
     taken: Counter[tuple[int, int]] = Counter()
 
     async def take_all(database: Database) -> None:
-        while found := await take_due(database, DUE, Shot, LATER):
+        while found := await take_due(database, DUE, {}, Shot, LATER):
             assert len(found) <= 7
             taken.update((row.scene, row.take) for row in found)
             await asyncio.sleep(0)
@@ -53,4 +53,4 @@ async def test_they_come_in_the_order_that_was_asked_for(database_url: Callable[
     async with database.opened():
         async with database.transaction() as tx:
             await tx.execute(insert(Shot), [{**shot, "scene": 20 - shot["scene"]} for shot in SHOTS])  # type: ignore[operator]
-        assert [row.scene for row in await take_due(database, DUE, Shot, LATER)] == [20] * 7
+        assert [row.scene for row in await take_due(database, DUE, {}, Shot, LATER)] == [20] * 7

@@ -51,7 +51,11 @@ class Transaction:
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        """The result, with all its rows. `values` are for an insert, one row or many."""
+        """The result, with all its rows.
+
+        `values` are for the statement's parameters, or an insert's row or rows. A statement that is run often
+        is best made once and given them: making it takes longer than SQLite takes to run it.
+        """
         if isinstance(self._connection, Connection):
             return self._connection.execute(statement, values)
         return await self._connection.execute(statement, values)

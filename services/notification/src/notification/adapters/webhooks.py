@@ -8,7 +8,7 @@ from typing import Any
 from cachetools import TTLCache
 from chassis.database import Database, insert
 from chassis.taking import take_due
-from sqlalchemy import ColumnElement, and_, delete, func, inspect, select, update
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, delete, func, inspect, select, update
 from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
@@ -17,7 +17,37 @@ from notification.ports import Delivery, Endpoint, Full, Share
 
 ADD_ENDPOINT = insert(EndpointRow).on_conflict_do_nothing(index_elements=["project_id", "place"])
 ADD_DELIVERY = insert(DeliveryRow).on_conflict_do_nothing()
+WAITING = col(DeliveryRow.state) == DeliveryState.WAITING.value
 
+
+def _place(partition: Any, name: str) -> Any:
+    return func.row_number().over(partition_by=col(partition), order_by=col(DeliveryRow.due)).label(name)
+
+
+def _due() -> Select[Any]:
+    """What is due to endpoints and of projects that are not full, no more of each than its share."""
+    due = (
+        select(
+            DeliveryRow, _place(DeliveryRow.endpoint_id, "at_endpoint"), _place(DeliveryRow.project_id, "in_project")
+        )
+        .join(EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint_id))
+        .where(WAITING, col(DeliveryRow.due) <= bindparam("now"), col(EndpointRow.enabled))
+        .where(col(EndpointRow.id).not_in(bindparam("full_endpoints", expanding=True)))
+        .where(col(DeliveryRow.project_id).not_in(bindparam("full_projects", expanding=True)))
+        .subquery()
+    )
+    return (
+        select(*(due.c[column.name] for column in inspect(DeliveryRow).local_table.c))
+        .where(due.c.at_endpoint <= bindparam("per_endpoint"), due.c.in_project <= bindparam("per_project"))
+        .order_by(due.c.due)
+        .limit(bindparam("limit", type_=Integer))
+    )
+
+
+DUE = _due()
+NEXT_DUE = select(func.min(col(DeliveryRow.due))).where(
+    WAITING, col(DeliveryRow.endpoint_id).in_(select(col(EndpointRow.id)).where(col(EndpointRow.enabled)))
+)
 
 REMEMBER_SECONDS = 5.0
 """How soon a replica notices what another has changed."""
@@ -87,25 +117,15 @@ class SqlDeliveries:
             await tx.execute(ADD_DELIVERY, rows)
 
     async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
-        due = (
-            select(
-                DeliveryRow,
-                _place(DeliveryRow.endpoint_id, "at_endpoint"),
-                _place(DeliveryRow.project_id, "in_project"),
-            )
-            .join(EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint_id))
-            .where(col(DeliveryRow.state) == DeliveryState.WAITING.value, col(DeliveryRow.due) <= now)
-            .where(col(EndpointRow.enabled), col(EndpointRow.id).not_in(full.endpoints))
-            .where(col(DeliveryRow.project_id).not_in(full.projects))
-            .subquery()
-        )
-        first = (
-            select(*(due.c[column.name] for column in inspect(DeliveryRow).local_table.c))
-            .where(due.c.at_endpoint <= share.per_endpoint, due.c.in_project <= share.per_project)
-            .order_by(due.c.due)
-            .limit(limit)
-        )
-        return [_delivery(row._mapping) for row in await take_due(self._database, first, DeliveryRow, until)]
+        values = {
+            "now": now,
+            "full_endpoints": full.endpoints,
+            "full_projects": full.projects,
+            "per_endpoint": share.per_endpoint,
+            "per_project": share.per_project,
+            "limit": limit,
+        }
+        return [_delivery(row._mapping) for row in await take_due(self._database, DUE, values, DeliveryRow, until)]
 
     async def settle(self, delivery: Delivery) -> None:
         outcome = {
@@ -125,15 +145,8 @@ class SqlDeliveries:
         return [_delivery(row) for row in rows.mappings().all()]
 
     async def next_due(self) -> datetime | None:
-        waiting = col(DeliveryRow.state) == DeliveryState.WAITING.value
-        enabled = select(col(EndpointRow.id)).where(col(EndpointRow.enabled))
-        query = select(func.min(col(DeliveryRow.due))).where(waiting, col(DeliveryRow.endpoint_id).in_(enabled))
         async with self._database.statement() as tx:
-            return (await tx.execute(query)).scalar()
-
-
-def _place(partition: Any, name: str) -> Any:
-    return func.row_number().over(partition_by=col(partition), order_by=col(DeliveryRow.due)).label(name)
+            return (await tx.execute(NEXT_DUE)).scalar()
 
 
 def _is(delivery: Delivery) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from typing import Any
 from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
 from contracts.tasks import Owner, Phase, Priority, Task
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, or_, select, update
 from sqlmodel import col
 
 from scheduling.adapters.ledger import charge
@@ -51,7 +51,39 @@ def _keep_if(worth: ColumnElement[bool]) -> Any:
     return keep.returning(col(EntryRow.gpu_seconds), col(EntryRow.charged_before))
 
 
+def _ready() -> Select[Any]:
+    """What may start, the longest waiting first; so many alike ones of a project and priority."""
+    place = func.row_number().over(
+        partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model)),
+        order_by=(col(EntryRow.since), col(EntryRow.task_id)),
+    )
+    startable = select(col(EntryRow.task_id), place.label("place")).where(
+        col(EntryRow.medium) == bindparam("medium"),
+        col(EntryRow.phase).in_(STARTABLE),
+        or_(col(EntryRow.not_before).is_(None), col(EntryRow.not_before) <= bindparam("now")),
+    )
+    placed = startable.subquery()
+    query = select(EntryRow).join(placed, placed.c.task_id == EntryRow.task_id)
+    return query.where(placed.c.place <= bindparam("most_alike"))
+
+
 HEAR = _keep_if(NEWER)
+AS_HEARD = and_(col(EntryRow.seq) == bindparam("heard_seq"), col(EntryRow.look_at).is_not(None))
+CORRECT = _keep_if(or_(NEWER, AS_HEARD))
+FORGET = (
+    update(EntryRow)
+    .where(
+        col(EntryRow.task_id) == bindparam("ended_id"),
+        col(EntryRow.seq) <= bindparam("ended_at_seq"),
+        col(EntryRow.phase).in_(ENDED),
+    )
+    .values(look_at=None, forget_at=bindparam("until"))
+)
+SWEEP = delete(EntryRow).where(col(EntryRow.forget_at) <= bindparam("now"))
+READY = _ready()
+HELD_OF_MEDIUM = select(EntryRow).where(col(EntryRow.medium) == bindparam("medium"), col(EntryRow.phase).in_(HELD))
+DUE = select(EntryRow).where(col(EntryRow.look_at) <= bindparam("now")).order_by(col(EntryRow.look_at))
+NEXT_DUE = select(func.min(col(EntryRow.look_at)))
 
 
 class SqlQueue:
@@ -60,51 +92,36 @@ class SqlQueue:
         self._half_life = half_life
 
     async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
-        return await self._keep(HEAR, task, now, look_again_at)
+        return await self._keep(HEAR, _row(task, now, look_again_at), now)
 
     async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
-        as_heard = and_(col(EntryRow.seq) == heard_seq, col(EntryRow.look_at).is_not(None))
-        await self._keep(_keep_if(or_(NEWER, as_heard)), task, now, look_again_at)
+        await self._keep(CORRECT, {**_row(task, now, look_again_at), "heard_seq": heard_seq}, now)
 
-    async def _keep(self, keep: Any, task: Task, now: datetime, look_again_at: datetime) -> bool:
+    async def _keep(self, keep: Any, row: dict[str, Any], now: datetime) -> bool:
         async with self._database.transaction() as tx:
-            kept = (await tx.execute(keep, _row(task, now, look_again_at))).first()
+            kept = (await tx.execute(keep, row)).first()
             if kept is not None and kept.gpu_seconds > kept.charged_before:
-                await charge(tx, task.project_id, kept.gpu_seconds - kept.charged_before, now, self._half_life)
+                await charge(tx, row["project_id"], kept.gpu_seconds - kept.charged_before, now, self._half_life)
         return kept is not None
 
     async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
-        ended = update(EntryRow).where(
-            col(EntryRow.task_id) == task_id, col(EntryRow.seq) <= ended_at_seq, col(EntryRow.phase).in_(ENDED)
-        )
+        ended = {"ended_id": task_id, "ended_at_seq": ended_at_seq, "until": now + REMEMBERED}
         async with self._database.statement() as tx:
-            await tx.execute(ended.values(look_at=None, forget_at=now + REMEMBERED))
+            await tx.execute(FORGET, ended)
 
     async def sweep(self, now: datetime) -> None:
         async with self._database.statement() as tx:
-            await tx.execute(delete(EntryRow).where(col(EntryRow.forget_at) <= now))
+            await tx.execute(SWEEP, {"now": now})
 
     async def remove(self, task_id: str) -> None:
         async with self._database.statement() as tx:
             await tx.execute(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
 
     async def ready(self, medium: Medium, now: datetime, most_alike: int) -> Sequence[Entry]:
-        place = func.row_number().over(
-            partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model)),
-            order_by=(col(EntryRow.since), col(EntryRow.task_id)),
-        )
-        startable = select(col(EntryRow.task_id), place.label("place")).where(
-            col(EntryRow.medium) == medium.value,
-            col(EntryRow.phase).in_(STARTABLE),
-            or_(col(EntryRow.not_before).is_(None), col(EntryRow.not_before) <= now),
-        )
-        placed = startable.subquery()
-        query = select(EntryRow).join(placed, placed.c.task_id == EntryRow.task_id)
-        return await self._entries(query.where(placed.c.place <= most_alike))
+        return await self._entries(READY, {"medium": medium.value, "now": now, "most_alike": most_alike})
 
     async def held(self, medium: Medium) -> Sequence[Entry]:
-        held = and_(col(EntryRow.medium) == medium.value, col(EntryRow.phase).in_(HELD))
-        return await self._entries(select(EntryRow).where(held))
+        return await self._entries(HELD_OF_MEDIUM, {"medium": medium.value})
 
     async def look_again(self, task_id: str, at: datetime) -> None:
         async with self._database.statement() as tx:
@@ -121,15 +138,15 @@ class SqlQueue:
             await _put_off(tx, until)
 
     async def due(self, now: datetime) -> Sequence[Entry]:
-        return await self._entries(select(EntryRow).where(col(EntryRow.look_at) <= now).order_by(col(EntryRow.look_at)))
+        return await self._entries(DUE, {"now": now})
 
     async def next_due(self) -> datetime | None:
         async with self._database.statement() as tx:
-            return (await tx.execute(select(func.min(col(EntryRow.look_at))))).scalar()
+            return (await tx.execute(NEXT_DUE)).scalar()
 
-    async def _entries(self, query: Any) -> Sequence[Entry]:
+    async def _entries(self, query: Select[Any], values: dict[str, Any]) -> Sequence[Entry]:
         async with self._database.statement() as tx:
-            return [_entry(row) for row in (await tx.execute(query)).all()]
+            return [_entry(row) for row in (await tx.execute(query, values)).all()]
 
 
 async def _put_off(tx: Transaction, until: datetime, *which: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from chassis.database import Database, UtcDateTime, insert
 from chassis.taking import take_due
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, select, update
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel, col
 
@@ -26,6 +26,13 @@ class IngestRow(Table, table=True):
 
 
 ADD = insert(IngestRow).on_conflict_do_nothing()
+DUE = (
+    select(IngestRow)
+    .where(col(IngestRow.due) <= bindparam("now"))
+    .order_by(col(IngestRow.due))
+    .limit(bindparam("limit", type_=Integer))
+)
+NEXT_DUE = select(func.min(col(IngestRow.due)))
 
 
 class SqlIngests:
@@ -37,8 +44,7 @@ class SqlIngests:
             await tx.execute(ADD, {"task_id": task_id, "attempt": attempt, "due": due, "tries": 0})
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Ingest]:
-        due = select(IngestRow).where(col(IngestRow.due) <= now).order_by(col(IngestRow.due)).limit(limit)
-        taken = await take_due(self._database, due, IngestRow, until)
+        taken = await take_due(self._database, DUE, {"now": now, "limit": limit}, IngestRow, until)
         return [Ingest(row.task_id, row.attempt, row.tries) for row in taken]
 
     async def put_off(self, ingest: Ingest, due: datetime) -> None:
@@ -55,7 +61,7 @@ class SqlIngests:
 
     async def next_due(self) -> datetime | None:
         async with self._database.statement() as tx:
-            return (await tx.execute(select(func.min(col(IngestRow.due))))).scalar()
+            return (await tx.execute(NEXT_DUE)).scalar()
 
 
 def _is(ingest: Ingest) -> tuple[ColumnElement[bool], ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from chassis.database import Database, insert
 from chassis.taking import take_due
 from contracts.tasks import Task
-from sqlalchemy import delete, func, select
+from sqlalchemy import Integer, bindparam, delete, func, select
 from sqlmodel import col
 
 from submission.adapters.tables import OutboxRow
@@ -14,6 +14,16 @@ from submission.adapters.tables import OutboxRow
 _ADD = insert(OutboxRow)
 ADD = _ADD.on_conflict_do_update(
     index_elements=["task_id"], set_={name: _ADD.excluded[name] for name in ("seq", "due", "record")}
+)
+DUE = (
+    select(OutboxRow)
+    .where(col(OutboxRow.due) <= bindparam("now"))
+    .order_by(col(OutboxRow.due))
+    .limit(bindparam("limit", type_=Integer))
+)
+NEXT_DUE = select(func.min(col(OutboxRow.due)))
+HEARD = delete(OutboxRow).where(
+    col(OutboxRow.task_id) == bindparam("heard_id"), col(OutboxRow.seq) <= bindparam("heard_seq")
 )
 
 
@@ -27,15 +37,13 @@ class SqlOutbox:
             await tx.execute(ADD, row)
 
     async def remove(self, task_id: str, heard_seq: int) -> None:
-        heard = delete(OutboxRow).where(col(OutboxRow.task_id) == task_id, col(OutboxRow.seq) <= heard_seq)
         async with self._database.statement() as tx:
-            await tx.execute(heard)
+            await tx.execute(HEARD, {"heard_id": task_id, "heard_seq": heard_seq})
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
-        due = select(OutboxRow).where(col(OutboxRow.due) <= now).order_by(col(OutboxRow.due)).limit(limit)
-        taken = await take_due(self._database, due, OutboxRow, until)
+        taken = await take_due(self._database, DUE, {"now": now, "limit": limit}, OutboxRow, until)
         return [Task.model_validate_json(row.record) for row in taken]
 
     async def next_due(self) -> datetime | None:
         async with self._database.statement() as tx:
-            return (await tx.execute(select(func.min(col(OutboxRow.due))))).scalar()
+            return (await tx.execute(NEXT_DUE)).scalar()

@@ -25,6 +25,7 @@ ADD_EVENT = insert(HistoryRow).on_conflict_do_nothing()
 ADD_TAGS = insert(TagRow).on_conflict_do_nothing()
 ADD_TURN = insert(TurnRow).on_conflict_do_nothing()
 ADD_WORDS = insert(WordRow).on_conflict_do_nothing()
+TURN_DUE = select(TurnRow).where(col(TurnRow.due) <= bindparam("now"))
 UPDATE_IF_NEWER = (
     update(TaskRow)
     .where(col(TaskRow.id) == bindparam("task_id"), col(TaskRow.seq) < bindparam("new_seq"))
@@ -67,8 +68,7 @@ class SqlReadModel:
     async def take_turn(self, now: datetime, until: datetime) -> str | None:
         async with self._database.statement() as tx:
             await tx.execute(ADD_TURN, {"id": 1, "due": now, "behind": ""})
-        due = select(TurnRow).where(col(TurnRow.due) <= now)
-        for turn in await take_due(self._database, due, TurnRow, until):
+        for turn in await take_due(self._database, TURN_DUE, {"now": now}, TurnRow, until):
             return str(turn.behind)
         return None
 
