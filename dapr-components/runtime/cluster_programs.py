@@ -2,7 +2,7 @@
 
 The folder holds `kafka/*.jar` (Apache Kafka from Maven Central), `versitygw` (an S3 server over a folder) and
 `caddy` (the gateway in front of the services), both built from Go modules. A minute or three the first
-time, nothing after. Postgres is taken from the machine, see `cluster.programs`.
+time, nothing after. Postgres is taken from the machine, see `cluster.postgres`.
 
 Needs nothing but the standard library, Maven with a Java runtime, and Go. Progress goes to stderr.
 """

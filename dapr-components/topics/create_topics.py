@@ -1,7 +1,8 @@
 """Makes every topic with its partitions and retention, and mends those that exist. Safe to run again at any time.
 
-Reads where the broker is from the variables that the components read, `MOVIE_TASKS_BROKER*`. On Kubernetes it
-runs as a hook before each release. Works with Redpanda and Apache Kafka alike.
+Reads where the broker is from the variables that the components read, `MOVIE_TASKS_BROKER*`. Each partition gets as
+many copies as the broker makes by default, or `MOVIE_TASKS_BROKER_REPLICATION`; of what exists that is left as it is. On
+Kubernetes it runs as a hook before each release. Made of nothing that Redpanda lacks.
 """
 
 import os
@@ -23,12 +24,13 @@ from confluent_kafka.admin import (
 from contracts.topics import TOPICS, Topic
 
 ANSWER_WITHIN_SECONDS = 30
+BROKERS_OWN = "-1"
 
 
 def main() -> None:
     try:
         ensure_topics(
-            AdminClient(client_settings(os.environ)), int(os.environ.get("MOVIE_TASKS_BROKER_REPLICATION", "1"))
+            AdminClient(client_settings(os.environ)), int(os.environ.get("MOVIE_TASKS_BROKER_REPLICATION", BROKERS_OWN))
         )
     except KafkaException as error:
         sys.exit(f"topics could not be made at {os.environ.get('MOVIE_TASKS_BROKERS')}: {error.args[0].str()}")

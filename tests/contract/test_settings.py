@@ -9,6 +9,7 @@ from chassis.settings import ProcessSettings, SidecarSettings
 from embedded.settings import EmbeddedSettings
 from gpu_worker.settings import WorkerSettings
 from notification.settings import NotificationSettings
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from scheduling.settings import SchedulingSettings
 from storage.settings import StorageSettings
@@ -47,3 +48,24 @@ def test_what_is_set_is_the_default(line: str, monkeypatch: pytest.MonkeyPatch) 
     default = getattr(settings(**given), field)
     monkeypatch.setenv(name, value)
     assert getattr(settings(**given), field) == default
+
+
+@pytest.mark.parametrize("settings", OURS)
+def test_a_wrong_setting_is_told_by_its_name_and_no_secret_with_it(
+    settings: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIE_TASKS_ADMIN_KEY", "the-admin-key")
+    monkeypatch.setenv("MOVIE_TASKS_SUBMISSION_DATABASE", "postgresql://submission:the-password@127.0.0.1/submission")
+    monkeypatch.setenv("MOVIE_TASKS_LOG_LEVEL", "LOUD")
+    with pytest.raises(ValidationError) as caught:
+        settings()
+    assert "log_level" in str(caught.value).lower()
+    assert "the-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["DAPR_API_TOKEN", "APP_API_TOKEN"])
+def test_an_empty_token_lets_nobody_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for token in ("DAPR_API_TOKEN", "APP_API_TOKEN"):
+        monkeypatch.setenv(token, "" if token == name else "x" * 32)
+    with pytest.raises(ValidationError, match=name.lower()):
+        SidecarSettings()

@@ -17,7 +17,7 @@ from embedded.processes import SchedulerPorts, SidecarPorts, daprd, free_ports, 
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp
 
-APP_TOKEN, DAPR_TOKEN = "app-token", "dapr-token"
+APP_TOKEN, DAPR_TOKEN = "app-token-for-tests", "dapr-token-for-tests"
 
 
 @asynccontextmanager

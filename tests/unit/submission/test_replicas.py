@@ -4,10 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
+from chassis.database import Database
 from contracts.events import TaskChanged, parse
+from contracts.tasks import Phase
+from contracts.testing.examples import NOON, a_task
+from submission.adapters.outbox import SqlOutbox
+from submission.adapters.read_model import SqlReadModel
+from submission.adapters.tables import Table
 from submission.app import create
+from submission.domain import TaskFilter
 from submission.settings import SubmissionSettings
 
 from tests.conftest import ADMIN_KEY, Running, Serve, World, settle
@@ -94,3 +102,42 @@ async def test_a_request_that_reaches_both_is_one_task(replicas: Replicas) -> No
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(replicas.announced) == 1
+
+
+@pytest.fixture
+async def database(database_url: Callable[[str], str]) -> AsyncIterator[Database]:
+    database = Database(database_url("submission"), Table.metadata)
+    async with database.opened():
+        yield database
+
+
+async def test_who_repeats_an_announcement_does_not_forget_what_another_is_about_to_announce(
+    database: Database,
+) -> None:
+    outbox, task, until = SqlOutbox(database), a_task(), NOON + timedelta(seconds=5)
+    await outbox.add(task, 1, NOON)
+    [taken] = await outbox.take(NOON, until, 10)
+    await outbox.add(task, 2, NOON + timedelta(seconds=6))
+    await outbox.keep_as_read(taken, until)
+    await outbox.remove(task.id, 1)
+    assert await outbox.next_due() is not None
+
+
+async def test_what_was_announced_for_a_save_that_never_happened_is_let_go_of(database: Database) -> None:
+    outbox, task, until = SqlOutbox(database), a_task(), NOON + timedelta(seconds=5)
+    await outbox.add(task, 2, NOON)
+    [taken] = await outbox.take(NOON, until, 10)
+    await outbox.keep_as_read(taken, until)
+    await outbox.remove(task.id, 1)
+    assert await outbox.next_due() is None
+
+
+async def test_a_correction_does_not_take_back_what_was_heard_meanwhile(database: Database) -> None:
+    read_model, task = SqlReadModel(database), a_task()
+    await read_model.record(task, "1", "task.accepted.v1")
+    [(task_id, heard_seq)] = await read_model.quiet_since(NOON + timedelta(days=1), "", 10)
+    newer = task.model_copy(update={"seq": 2, "phase": Phase.CANCELLED})
+    await read_model.record(newer, "2", "task.cancelled.v1")
+    await read_model.correct(task, heard_seq)
+    page = await read_model.list("p1", TaskFilter(), 10, None)
+    assert [(found.id, found.phase) for found in page.tasks] == [(task_id, Phase.CANCELLED)]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,14 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 1.0
 SILENT_FOR_SECONDS = 2.0
 SAY_AGAIN_SECONDS = 15.0
+
+
+_died = threading.Event()
+
+
+def died() -> bool:
+    """Whether this process was asked to stop because work that never ends has ended."""
+    return _died.is_set()
 
 
 @asynccontextmanager
@@ -95,5 +104,6 @@ async def keep_doing(
 def stop_process_if_dead(task: "asyncio.Task[None]") -> None:
     if task.cancelled():
         return
+    _died.set()
     log.critical("background work ended; stopping the process", exc_info=task.exception())
     os.kill(os.getpid(), signal.SIGTERM)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 
 log = structlog.get_logger(__name__)
 
+TRY_AGAIN = "something this service needs does not answer just now; the same request will do later"
 CONTENT_TYPE = "application/problem+json"
 
 STATUS: Mapping[type[MovieTasksError], int] = {
@@ -70,13 +71,15 @@ def problem_response(problem: Problem, status: int, headers: Mapping[str, str] |
 def _on_movie_tasks_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, MovieTasksError):
         raise error
-    headers = {}
+    headers, problem = {}, error.problem()
     if isinstance(error, RetryableError):
+        # Which server refused what is for operators, in the log; a caller is told to come again.
+        problem = problem.model_copy(update={"detail": TRY_AGAIN})
         headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
         log.warning("answered with a problem", code=error.code, detail=error.detail)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'ApiKey realm="movie-tasks"'
-    return problem_response(_at(request, error.problem()), STATUS[type(error)], headers)
+    return problem_response(_at(request, problem), STATUS[type(error)], headers)
 
 
 def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from contracts.catalog import CatalogError
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from chassis.background import died
 from chassis.logs import configure_logs
 from chassis.outside import Outside, through_dapr
 from chassis.server import GuestServer
@@ -85,3 +86,5 @@ async def _serve(app: FastAPI, service: Service, settings: ProcessSettings) -> N
         server.should_exit = True
     telling.cancel()
     await serving
+    if died():
+        sys.exit(1)

@@ -20,6 +20,7 @@ def _seconds(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """Seconds as a number, or any ISO 8601 duration."""
 
+SHORTEST_TOKEN = 16
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -28,20 +29,21 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 class SidecarSettings(BaseSettings):
     """How the process and its daprd find and trust each other; the names are Dapr's own."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     dapr_http_port: int = 3500
     dapr_grpc_port: int = 50001
-    dapr_api_token: SecretStr
+    dapr_api_token: SecretStr = Field(min_length=SHORTEST_TOKEN)
     """What this process shows to daprd."""
-    app_api_token: SecretStr
+    app_api_token: SecretStr = Field(min_length=SHORTEST_TOKEN)
     """What daprd must show to this process."""
 
 
 class ProcessSettings(BaseSettings):
     """Read from `MOVIE_TASKS_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True)
+    # What is wrong with a setting is told by its name: its value, or another beside it, may be a secret.
+    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     port: int = 8000

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +18,7 @@ from rich.table import Table
 
 from cluster.broker import BrokerFailed
 from cluster.postgres import PostgresMissing
-from cluster.running import AlreadyUp, state_file, supervise
+from cluster.running import AlreadyUp, is_up, state_file, supervise
 from cluster.settings import ClusterSettings
 
 UP_WITHIN_SECONDS = 300
@@ -121,7 +120,7 @@ def _state(settings: ClusterSettings) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    return found if Path(f"/proc/{found['pid']}").exists() or sys.platform != "linux" else None
+    return found if is_up(settings.data) else None
 
 
 def _takes_work(api: str) -> bool:
@@ -143,7 +142,7 @@ def _show(settings: ClusterSettings, found: dict[str, Any]) -> None:
             str(unit["restarts"]),
         )
     console.print(table)
-    console.print(f"API and docs: {found['api']}/docs   admin key: in {settings.data / 'secrets.json'}")
+    console.print(f"API: {found['api']}/api/v1   admin key: in {settings.data / 'secrets.json'}")
 
 
 if __name__ == "__main__":

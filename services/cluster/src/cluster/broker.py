@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -65,15 +66,15 @@ def kafka(jars: Path, data: Path, port: int, controller: int, password: str) -> 
 
 def _format(classpath: str, properties: Path, password: str) -> None:
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    scram = f"SCRAM-SHA-512=[name={USER},password={password}]"
-    answer = subprocess.run(
-        [
-            *JAVA, "-cp", classpath, "kafka.tools.StorageTool", "format",
-            "-t", cluster_id, "-c", str(properties), "--add-scram", scram,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
+    arguments = [
+        "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties),
+        "--add-scram", f"SCRAM-SHA-512=[name={USER},password={password}]",
+    ]  # fmt: skip
+    with tempfile.NamedTemporaryFile("w", dir=properties.parent) as file:
+        # In a file that only its owner reads: everybody may look at a command line.
+        file.write("\n".join(arguments))
+        file.flush()
+        command = [*JAVA, "-cp", classpath, f"@{file.name}"]
+        answer = subprocess.run(command, check=False, capture_output=True, text=True)
     if answer.returncode != 0:
         raise BrokerFailed(f"Kafka's storage could not be formatted:\n{answer.stdout[-2000:]}{answer.stderr[-2000:]}")

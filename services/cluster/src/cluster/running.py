@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
 from embedded.processes import ProcessFailed
 
 from cluster.plan import DATABASES, Plan
@@ -19,6 +20,8 @@ from cluster.secrets_file import load_or_create
 from cluster.settings import ClusterSettings
 from cluster.supervisor import Supervisor
 from cluster.units import Unit
+
+log = structlog.get_logger(__name__)
 
 WRITE_EVERY_SECONDS = 2
 CREATE_TOPICS = Path("topics/create_topics.py")
@@ -63,11 +66,23 @@ def supervise(settings: ClusterSettings) -> None:
     with cluster(settings) as running:
         try:
             while True:
-                _write(settings.data, running)
+                try:
+                    _write(settings.data, running)
+                except OSError as error:
+                    log.warning("what runs cannot be written down", reason=str(error))
                 if told_to_stop.wait(WRITE_EVERY_SECONDS):
                     break
         finally:
             state_file(settings.data).unlink(missing_ok=True)
+
+
+def is_up(folder: Path) -> bool:
+    """Whether a supervisor holds the folder; what it wrote may have outlived it."""
+    try:
+        with _only_one(folder):
+            return False
+    except AlreadyUp:
+        return True
 
 
 def state_file(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ClusterSettings(BaseSettings):
     """Read from `MOVIE_TASKS_CLUSTER_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_CLUSTER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_CLUSTER_", frozen=True, hide_input_in_errors=True)
 
     data: Path = Path(".movie-tasks/cluster")
     """Everything the cluster keeps: the broker's log, Postgres, objects, secrets, logs."""

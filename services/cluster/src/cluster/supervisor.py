@@ -140,10 +140,10 @@ class Supervisor:
     def _bring_up(self, kept: Kept) -> None:
         """At once what was not there; what died a little later, each time it dies."""
         now = time.monotonic()
-        if kept.process is None or (kept.again_at and now >= kept.again_at):
+        if now >= kept.again_at and (kept.process is None or kept.again_at):
             kept.restarts += kept.process is not None
             self._spawn(kept)
-        elif kept.again_at == 0.0:
+        elif kept.process is not None and not kept.again_at:
             if now - kept.started > STABLE_AFTER_SECONDS:
                 kept.wait = FIRST_WAIT_SECONDS
             code = kept.process.returncode
@@ -153,13 +153,17 @@ class Supervisor:
 
     def _spawn(self, kept: Kept) -> None:
         unit = kept.unit
+        user = {"user": unit.user} if unit.user else {}
         try:
             unit.prepare()
+            kept.process = spawn(unit.command, unit.environment, kept.log, **user)
         except Exception as error:
-            self._failed, kept.wanted = error, False
+            log.exception("a unit cannot be started", unit=unit.name)
+            if kept.started == 0.0:
+                # Raised to whoever waits for the first start.
+                self._failed, kept.wanted = error, False
+            kept.again_at = time.monotonic() + LONGEST_WAIT_SECONDS
             return
-        user = {"user": unit.user} if unit.user else {}
-        kept.process = spawn(unit.command, unit.environment, kept.log, **user)
         kept.started, kept.again_at = time.monotonic(), 0.0
 
     def _stop_everything(self) -> None:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class EmbeddedSettings(BaseSettings):
     """Read from `MOVIE_TASKS_*`, beside every service's own settings."""
 
-    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MOVIE_TASKS_", frozen=True, hide_input_in_errors=True)
 
     data: Path = Path(".movie-tasks")
     """Everything the platform keeps: state, media, models, keys, logs."""

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from chassis.alarm import Alarm
@@ -28,6 +29,9 @@ from scheduling.handlers.matching import Matching, Policy, Wishes
 from scheduling.handlers.watching import Watchdog
 from scheduling.settings import SchedulingSettings
 
+LOOK_EVERY = timedelta(minutes=1)
+"""For what a replica noted and did not live to wait for."""
+
 
 def create(settings: SchedulingSettings, outside: Outside) -> Service:
     publisher = outside.publisher
@@ -39,12 +43,23 @@ def create(settings: SchedulingSettings, outside: Outside) -> Service:
         SqlLeaderships(database), outside.clock, settings.replica, settings.leader_lease, outside.check_bus
     )
     tasks = TaskRecords(outside.state, clock)
-    alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}")
+    alarm = Alarm(outside.jobs, clock, f"scheduling-watchdog-{settings.replica}", at_least_every=LOOK_EVERY)
     wishes, look_wanted = Wishes(), asyncio.Event()
     listening = Listening(queue, workers, alarm.at, look_wanted.set, wishes.add, leading.leads, clock, settings.lease)
     policy = Policy(settings.lease, settings.start_within, settings.ageing, settings.usage_half_life)
     matching = Matching(
-        outside.catalog, tasks, queue, ledger, workers, publisher, listening.note, leading.leads, clock, policy, wishes
+        outside.catalog,
+        tasks,
+        queue,
+        ledger,
+        workers,
+        publisher,
+        listening.note,
+        alarm.at,
+        leading.leads,
+        clock,
+        policy,
+        wishes,
     )
     backoff = Backoff(settings.first_retry, settings.longest_retry)
     watchdog = Watchdog(

@@ -70,11 +70,11 @@ class ReadModel(Protocol):
     async def next_turn_behind(self, task_id: str) -> None:
         """Where whoever has the next turn begins."""
 
-    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
-        """Ids of open tasks of which nothing newer than `then` was heard, in order, from behind the id `after` on."""
+    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[tuple[str, int]]:
+        """Open tasks of which nothing newer than `then` was heard, by id from behind `after` on, with the `seq` heard."""
 
-    async def correct(self, task: Task) -> None:
-        """Keeps the record as it was read, whatever was heard of the task."""
+    async def correct(self, task: Task, heard_seq: int) -> None:
+        """Keeps the record as it was read in place of what was heard, unless something else was heard since."""
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         """Of the tasks that have not ended."""
@@ -96,6 +96,9 @@ class Outbox(Protocol):
 
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
         """What is due, the longest first, put off to `until` so that nobody else takes it meanwhile."""
+
+    async def keep_as_read(self, task: Task, taken_until: datetime) -> None:
+        """Keeps the record as it was found for what was taken until then, unless more is to be said of it since."""
 
     async def next_due(self) -> datetime | None: ...
 

@@ -23,6 +23,7 @@ from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Full, 
 
 log = structlog.get_logger(__name__)
 
+LOOK_AGAIN = timedelta(seconds=2)
 PER_ENDPOINT = 4
 """A receiver that hangs holds up no more than so many places,"""
 PROJECTS_AT_LEAST = 5
@@ -47,10 +48,14 @@ class Delivering:
     _at_endpoint: Counter[str] = field(default_factory=Counter)
     _in_project: Counter[str] = field(default_factory=Counter)
 
-    async def take_due(self, _now: datetime) -> datetime | None:
-        """The alarm's answer: something put off is due."""
+    async def take_due(self, now: datetime) -> datetime | None:
+        """The alarm's answer: something put off is due.
+
+        What waits for a place is not asked for again at once: whoever frees one looks by himself.
+        """
         self.wanted.set()
-        return await self.deliveries.next_due()
+        due = await self.deliveries.next_due()
+        return max(due, now + LOOK_AGAIN) if due is not None else None
 
     async def keep_delivering(self) -> None:
         """Runs for as long as the service does."""
@@ -81,7 +86,7 @@ class Delivering:
             _put_down(self._in_project, delivery.project_id)
 
     async def _deliver(self, delivery: Delivery) -> None:
-        endpoint = await self._endpoint_of(delivery)
+        endpoint = await self.endpoints.get(delivery.endpoint_id)
         if endpoint is None:
             return
         answer = await self.sender.send(endpoint.url, delivery.body.encode(), self._headers(delivery, endpoint))
@@ -101,12 +106,6 @@ class Delivering:
             state=settled.state.value,
             status=answer.status,
         )
-
-    async def _endpoint_of(self, delivery: Delivery) -> Endpoint | None:
-        """A project's endpoints are remembered; what is not among them may be newer."""
-        known = await self.endpoints.of_project(delivery.project_id)
-        found = next((endpoint for endpoint in known if endpoint.id == delivery.endpoint_id), None)
-        return found or await self.endpoints.get(delivery.endpoint_id)
 
     def _headers(self, delivery: Delivery, endpoint: Endpoint) -> dict[str, str]:
         now = self.clock.now()

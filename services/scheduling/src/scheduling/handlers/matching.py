@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from contracts.catalog import Catalog, ModelEntry
@@ -66,6 +66,7 @@ class Matching:
     workers: Workers
     publisher: Publisher
     note: Callable[[Task], Awaitable[None]]
+    wake_at: Callable[[datetime], None]
     leads: Callable[[], bool]
     clock: Clock
     policy: Policy
@@ -146,7 +147,9 @@ class Matching:
         if task is None:
             await self.queue.remove(entry.task_id)
         else:
-            await self.queue.correct(task, entry.seq, now, look_again_at(task, now, now, self.policy.lease))
+            look_at = look_again_at(task, now, now, self.policy.lease)
+            await self.queue.correct(task, entry.seq, now, look_at)
+            self.wake_at(look_at)
         self.wishes.add(entry.medium)
 
     async def _usage(self, held: Sequence[Entry]) -> dict[str, float]:

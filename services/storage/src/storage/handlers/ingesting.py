@@ -41,6 +41,7 @@ from storage.ports import Ingest, Ingests, MediaTools
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_HOLD = 3
+LOOK_AGAIN = timedelta(seconds=2)
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
@@ -68,10 +69,14 @@ class Ingesting:
             await self.ingests.add(task.id, task.attempt, self.clock.now())
             self.wanted.set()
 
-    async def take_due(self, _now: datetime) -> datetime | None:
-        """The alarm's answer: something put off is due."""
+    async def take_due(self, now: datetime) -> datetime | None:
+        """The alarm's answer: something put off is due.
+
+        What waits for a place is not asked for again at once: whoever frees one looks by himself.
+        """
         self.wanted.set()
-        return await self.ingests.next_due()
+        due = await self.ingests.next_due()
+        return max(due, now + LOOK_AGAIN) if due is not None else None
 
     async def keep_ingesting(self) -> None:
         """Runs for as long as the service does."""

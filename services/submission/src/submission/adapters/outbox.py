@@ -6,7 +6,7 @@ from datetime import datetime
 from chassis.database import Database, insert
 from chassis.taking import take_due
 from contracts.tasks import Task
-from sqlalchemy import Integer, bindparam, delete, func, select
+from sqlalchemy import Integer, bindparam, delete, func, select, update
 from sqlmodel import col
 
 from submission.adapters.tables import OutboxRow
@@ -20,6 +20,11 @@ DUE = (
     .where(col(OutboxRow.due) <= bindparam("now"))
     .order_by(col(OutboxRow.due))
     .limit(bindparam("limit", type_=Integer))
+)
+AS_READ = (
+    update(OutboxRow)
+    .where(col(OutboxRow.task_id) == bindparam("taken_id"), col(OutboxRow.due) == bindparam("taken_until"))
+    .values(seq=bindparam("new_seq"), record=bindparam("new_record"))
 )
 NEXT_DUE = select(func.min(col(OutboxRow.due)))
 HEARD = delete(OutboxRow).where(
@@ -43,6 +48,16 @@ class SqlOutbox:
     async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[Task]:
         taken = await take_due(self._database, DUE, {"now": now, "limit": limit}, OutboxRow, until)
         return [Task.model_validate_json(row.record) for row in taken]
+
+    async def keep_as_read(self, task: Task, taken_until: datetime) -> None:
+        row = {
+            "taken_id": task.id,
+            "taken_until": taken_until,
+            "new_seq": task.seq,
+            "new_record": task.model_dump_json(),
+        }
+        async with self._database.statement() as tx:
+            await tx.execute(AS_READ, row)
 
     async def next_due(self) -> datetime | None:
         async with self._database.statement() as tx:

@@ -46,6 +46,8 @@ class SqlReadModel:
             if task.seq > 1 and (await tx.execute(UPDATE_IF_NEWER, {"task_id": task.id, **newer})).rowcount:
                 return
             if (await tx.execute(ADD, row)).rowcount == 0:
+                # Another replica was adding it, perhaps as it was before.
+                await tx.execute(UPDATE_IF_NEWER, {"task_id": task.id, **newer})
                 return
             for statement, rows in ((ADD_TAGS, _tags(task)), (ADD_WORDS, _words(task))):
                 if rows:
@@ -76,18 +78,20 @@ class SqlReadModel:
         async with self._database.statement() as tx:
             await tx.execute(update(TurnRow).values(behind=task_id))
 
-    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[str]:
-        quiet = select(col(TaskRow.id)).where(
+    async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[tuple[str, int]]:
+        quiet = select(col(TaskRow.id), col(TaskRow.seq)).where(
             col(TaskRow.phase).in_(ALIVE), col(TaskRow.updated_at) < then, col(TaskRow.id) > after
         )
         async with self._database.statement() as tx:
-            return [row.id for row in (await tx.execute(quiet.order_by(col(TaskRow.id)).limit(limit))).all()]
+            found = (await tx.execute(quiet.order_by(col(TaskRow.id)).limit(limit))).all()
+        return [(row.id, row.seq) for row in found]
 
-    async def correct(self, task: Task) -> None:
+    async def correct(self, task: Task, heard_seq: int) -> None:
         row = _row(task)
+        changed = {name: row[name] for name in CHANGING}
+        as_heard = update(TaskRow).where(col(TaskRow.id) == task.id, col(TaskRow.seq) == heard_seq)
         async with self._database.statement() as tx:
-            changed = {name: row[name] for name in CHANGING}
-            await tx.execute(update(TaskRow).where(col(TaskRow.id) == task.id).values(changed))
+            await tx.execute(as_heard.values(changed))
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
         kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority))

@@ -105,12 +105,13 @@ class Acceptance:
 
     async def announce_due(self, now: datetime) -> datetime | None:
         """Finishes what a crash or a broker's absence left half done; says when to look again."""
-        for task in await self.outbox.take(now, now + ANNOUNCED_WITHIN, AT_ONCE):
+        until = now + ANNOUNCED_WITHIN
+        for task in await self.outbox.take(now, until, AT_ONCE):
             try:
                 await self.tasks.create(task)
             except AlreadyExists:
                 task = await self._existing(task.id)  # noqa: PLW2901 - the stored one is what counts
-            await self.outbox.add(task, task.seq, now + ANNOUNCED_WITHIN)
+            await self.outbox.keep_as_read(task, until)
             await self._announce(task)
         return await self.outbox.next_due()
 

@@ -34,12 +34,12 @@ class Reconciling:
         if behind is None:
             return now + EVERY
         quiet = await self.read_model.quiet_since(now - QUIET_FOR, behind, AT_ONCE)
-        for task_id in quiet:
+        for task_id, heard_seq in quiet:
             task = await self.tasks.get(task_id)
             if task is not None:
                 log.info("announced again", task_id=task_id, phase=task.phase.value, correlation_id=task.correlation_id)
-                await self.read_model.correct(task)
+                await self.read_model.correct(task, heard_seq)
                 await self.publisher.publish(task_changed(task, App.SUBMISSION))
         # Those that did not fit in begin the next turn, so that all have theirs.
-        await self.read_model.next_turn_behind(quiet[-1] if len(quiet) == AT_ONCE else "")
+        await self.read_model.next_turn_behind(quiet[-1][0] if len(quiet) == AT_ONCE else "")
         return now + EVERY
