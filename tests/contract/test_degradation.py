@@ -36,6 +36,7 @@ def tables_away() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "transaction", refuse)
+        patch.setattr(Database, "statement", refuse)
         yield
 
 
