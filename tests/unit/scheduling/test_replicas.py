@@ -83,7 +83,7 @@ async def test_what_one_hears_the_leader_gives_away_at_once(replicas: Replicas) 
     await replicas.heartbeat()
     task = await b.accept()
     assert [(one.task_id, one.attempt) for one in b.assignments] == [(task.id, 1)]
-    assert replicas.world.bus.types == ["queue.grew.v1", "task.assignment.v1", "task.assigned.v1"]
+    assert replicas.world.bus.types == ["queue.grew.v1", "task.assigned.v1", "task.assignment.v1"]
 
 
 async def test_what_the_leader_hears_needs_no_telling(replicas: Replicas) -> None:
@@ -91,7 +91,7 @@ async def test_what_the_leader_hears_needs_no_telling(replicas: Replicas) -> Non
     await replicas.start("b")
     await replicas.heartbeat()
     await a.accept()
-    assert replicas.world.bus.types == ["task.assignment.v1", "task.assigned.v1"]
+    assert replicas.world.bus.types == ["task.assigned.v1", "task.assignment.v1"]
 
 
 async def test_the_leader_wakes_for_what_another_noted(replicas: Replicas) -> None:

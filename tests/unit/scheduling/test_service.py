@@ -29,7 +29,7 @@ async def test_a_waiting_task_goes_to_a_worker_that_comes_free(scheduling: Sched
     assert (assigned.worker_id, assigned.task_id, assigned.attempt) == ("worker-1", task.id, 1)
     found = await scheduling.now(task)
     assert (found.phase, found.worker_id, found.attempt) == (Phase.ASSIGNED, "worker-1", 1)
-    assert scheduling.announced() == ["task.assignment.v1", "task.assigned.v1"]
+    assert scheduling.announced() == ["task.assigned.v1", "task.assignment.v1"]
 
 
 async def test_a_free_worker_gets_a_task_that_comes(scheduling: Scheduling) -> None:

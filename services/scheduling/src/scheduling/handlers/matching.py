@@ -129,6 +129,9 @@ class Matching:
             attempt=task.attempt,
             lease_seconds=self.policy.lease.total_seconds(),
         )
+        # Announced first: heard after the end of a quick run, this would bring a forgotten task back into the queue,
+        # where it holds its worker's slot for a while.
+        await self.publisher.publish(task_changed(task, App.SCHEDULING))
         await self.publisher.publish(assignment(assigned, task, App.SCHEDULING, self.clock.now()))
         log.info(
             "task assigned",
@@ -137,7 +140,6 @@ class Matching:
             attempt=task.attempt,
             worker_id=pairing.worker_id,
         )
-        await self.publisher.publish(task_changed(task, App.SCHEDULING))
 
     async def _catch_up(self, entry: Entry) -> None:
         """What was heard of the task is not what its record says: believe the record, and match again."""
