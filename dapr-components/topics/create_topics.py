@@ -1,8 +1,8 @@
 """Makes every topic with its partitions and retention, and mends those that exist. Safe to run again at any time.
 
 Reads where the broker is from the variables that the components read, `MOVIE_TASKS_BROKER*`. Each partition gets as
-many copies as the broker makes by default, or `MOVIE_TASKS_BROKER_REPLICATION`; of what exists that is left as it is. On
-Kubernetes it runs as a hook before each release. Made of nothing that Redpanda lacks.
+many copies as the broker makes by default, or `MOVIE_TASKS_BROKER_REPLICATION`; of what exists that is left as it is.
+On Kubernetes it runs as a hook before each release. Made of nothing that Redpanda lacks.
 """
 
 import os

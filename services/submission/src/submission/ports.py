@@ -71,7 +71,7 @@ class ReadModel(Protocol):
         """Where whoever has the next turn begins."""
 
     async def quiet_since(self, then: datetime, after: str, limit: int) -> Sequence[tuple[str, int]]:
-        """Open tasks of which nothing newer than `then` was heard, by id from behind `after` on, with the `seq` heard."""
+        """Open tasks of which nothing was heard since `then`, by id from behind `after` on, with the `seq` heard."""
 
     async def correct(self, task: Task, heard_seq: int) -> None:
         """Keeps the record as it was read in place of what was heard, unless something else was heard since."""
