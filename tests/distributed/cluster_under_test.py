@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
@@ -22,6 +23,8 @@ from tests.clients import ENDED, Access, ProjectClient, Receiver, a_project
 from tests.distributed.launcher import RUNS
 
 SETTLED_WITHIN_SECONDS = 60
+LOGS = Path(".movie-tasks/test-logs")
+"""Where the logs of a cluster lie when it is gone."""
 RESULTS = "SELECT key FROM dapr_state WHERE key LIKE 'tasks||media:%' AND encode(value, 'escape') LIKE $1"
 # Short enough to watch a worker being given up, long enough for a slow machine to be heard in time.
 SETTINGS = {
@@ -156,8 +159,11 @@ def cluster_under_test(**changes: Any) -> Iterator[ClusterUnderTest]:
         folder.chmod(0o711)
         os.environ[RUNS] = str(folder / "runs.jsonl")
         options = {"data": folder, "services": SETTINGS, **changes}
-        with cluster(ClusterSettings(**options)) as running:
-            yield ClusterUnderTest(running, folder)
+        try:
+            with cluster(ClusterSettings(**options)) as running:
+                yield ClusterUnderTest(running, folder)
+        finally:
+            shutil.copytree(folder / "logs", LOGS / folder.name, dirs_exist_ok=True)
 
 
 def scripted(**changes: Any) -> AbstractContextManager[ClusterUnderTest]:
