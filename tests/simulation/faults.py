@@ -6,7 +6,7 @@ another would have shown.
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -56,6 +56,7 @@ INCIDENTS: Mapping[str, float] = MappingProxyType(
 )
 """How many of each a run has on average, where it has the kind at all."""
 
+OFTEN = 4
 SKEW_SECONDS = 60.0
 
 
@@ -72,8 +73,9 @@ class Faults:
     _away: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def drawn(cls, randomness: random.Random, until: float) -> "Faults":
-        if randomness.random() < 0.05:
+    def drawn(cls, randomness: random.Random, until: float, often: Collection[str] = ()) -> "Faults":
+        """Some kinds or none; those that are wanted `often` in any case, and more of them than usual."""
+        if randomness.random() < 0.05 and not often:
             return cls.none(randomness)
         fierce = randomness.choice((0.3, 1.0, 1.0, 2.5))
         odds = {kind: odds * fierce for kind, odds in ODDS.items() if randomness.random() < 0.5}
@@ -82,6 +84,8 @@ class Faults:
             for kind, mean in INCIDENTS.items()
             if randomness.random() < 0.5
         }
+        odds |= {kind: OFTEN * ODDS[kind] for kind in often if kind in ODDS}
+        incidents |= {kind: round(OFTEN * INCIDENTS[kind]) for kind in often if kind in INCIDENTS}
         return cls(randomness, until, odds, incidents, skewed=randomness.random() < 0.25)
 
     @classmethod

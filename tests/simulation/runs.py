@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,8 @@ class Report:
     seconds: float
 
 
-def simulate(seed: int, tail: int = 0) -> Report:
-    """One run from one seed; the same seed is the same run."""
+def simulate(seed: int, tail: int = 0, often: Collection[str] = ()) -> Report:
+    """One run from one seed; the same seed is the same run. `often` names faults that it has in any case."""
     began = time.process_time()
     randomness = random.Random(seed)
     loop = VirtualLoop(random.Random(seed + 1))
@@ -38,7 +38,7 @@ def simulate(seed: int, tail: int = 0) -> Report:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        world = World(loop, randomness, trace, folder, is_crowded(seed))
+        world = World(loop, randomness, trace, folder, is_crowded(seed), often)
         with world.patched():
             try:
                 loop.run_until_complete(loop.create_task(world.run(), context=loop.outside))

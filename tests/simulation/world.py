@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -52,14 +52,23 @@ QUIET_SECONDS = 3 * 60 * 60.0
 
 
 class World:
-    def __init__(self, loop: VirtualLoop, randomness: random.Random, trace: Trace, folder: Path, crowded: bool) -> None:
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        randomness: random.Random,
+        trace: Trace,
+        folder: Path,
+        crowded: bool,
+        often: Collection[str],
+    ) -> None:
         self.loop = loop
         self.randomness = randomness
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
         self.troubled_until = randomness.choice((60.0, 150.0, 300.0))
-        self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, self.troubled_until)
+        troubled = self.troubled_until
+        self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, troubled, often)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
         self.invariants = Invariants(network, self.asked_for, apart=not self.embedded)
