@@ -1,6 +1,7 @@
 """What the services stand on goes away and comes back: what can be answered is answered, and work resumes by itself."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import time
@@ -125,7 +126,8 @@ async def test_a_result_that_was_corrupted_in_staging_is_made_again(
 def full_disk(folder: Path) -> Iterator[None]:
     """The folder on a volume of its own that has no byte left."""
     folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", folder], check=True)
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "full", folder], check=True)
     try:
         with (folder / "filler").open("wb", buffering=0) as file:
             try:
@@ -135,7 +137,7 @@ def full_disk(folder: Path) -> Iterator[None]:
                 pass
         yield
     finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+        subprocess.run([*as_root, "umount", "--lazy", folder], check=True)
 
 
 async def test_a_full_disk_in_staging_delays_and_nothing_more(
