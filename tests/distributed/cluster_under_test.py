@@ -16,7 +16,7 @@ import httpx
 from cluster.plan import STATE
 from cluster.running import Cluster, cluster
 from cluster.settings import ClusterSettings
-from contracts.topics import App
+from contracts.topics import SERVICES, App
 from create_topics import client_settings
 
 from tests.clients import ENDED, Access, ProjectClient, Receiver, a_project
@@ -66,6 +66,18 @@ class ClusterUnderTest:
     def broker_settings(self) -> dict[str, Any]:
         """For a Kafka client that may do everything."""
         return client_settings(self.running.plan.broker_environment())
+
+    async def until_ready(self) -> None:
+        """Until every unit runs, every service says that it can do its work, and the workers take some."""
+        units = self.running.supervisor.kept
+        names = [name for app in SERVICES for name in self.units(app, sidecars=False)]
+        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(90):
+            while {kept.state for kept in units.values()} != {"ready"}:
+                await asyncio.sleep(0.1)
+            for name in names:
+                while not (await http.get(f"{units[name].unit.address}/readyz")).is_success:
+                    await asyncio.sleep(0.1)
+        await self.until_workers_are_ready()
 
     async def until_workers_are_ready(self) -> None:
         async with httpx.AsyncClient(base_url=self.running.api) as http, asyncio.timeout(60):

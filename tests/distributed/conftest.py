@@ -18,6 +18,7 @@ def started_cluster() -> Iterator[ClusterUnderTest]:
 @pytest.fixture
 async def cluster(started_cluster: ClusterUnderTest) -> AsyncIterator[ClusterUnderTest]:
     """The one cluster that tests break and mend again. Whatever a test did, at its end nothing is left behind."""
+    await started_cluster.until_ready()
     letters = await started_cluster.letters()
     yield started_cluster
     await started_cluster.check_at_rest()

@@ -29,15 +29,6 @@ async def away(cluster: ClusterUnderTest, unit: str) -> AsyncIterator[None]:
         await asyncio.to_thread(supervisor.start, unit)
 
 
-async def until_ready(cluster: ClusterUnderTest, *apps: App) -> None:
-    """Until every replica says that it can do its work."""
-    urls = [cluster.running.supervisor.kept[n].unit.address for app in apps for n in cluster.units(app, sidecars=False)]
-    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(90):
-        for url in urls:
-            while not (await http.get(f"{url}/readyz")).is_success:
-                await asyncio.sleep(0.2)
-
-
 async def test_the_broker_stopped_for_half_a_minute(
     cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
 ) -> None:
@@ -47,7 +38,7 @@ async def test_the_broker_stopped_for_half_a_minute(
         accepted = [await project.submit(params=STEPS) for _ in range(3)]
         await asyncio.sleep(30)
         assert (await project.status(accepted[0]["id"]))["status"] == "pending"
-    await until_ready(cluster, App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION, App.GPU_WORKER_IMAGE)
+    await cluster.until_ready()
     await cluster.check_done_once(project, running["id"], hooks, range(1, 4))
     for task in accepted:
         await cluster.check_done_once(project, task["id"], hooks, range(1, 4))
@@ -64,7 +55,7 @@ async def test_postgres_stopped_and_back(cluster: ClusterUnderTest, project: Pro
         assert int(refused.headers["Retry-After"]) >= 1
         assert (await project.http.get("/api/v1/models")).status_code == 200
         await asyncio.sleep(8)
-    await until_ready(cluster, App.SUBMISSION, App.SCHEDULING, App.STORAGE, App.NOTIFICATION)
+    await cluster.until_ready()
     await cluster.check_done_once(project, running["id"], hooks, range(1, 4))
     await cluster.check_done_once(project, (await project.submit(params=STEPS))["id"], hooks)
 

@@ -99,7 +99,7 @@ class Supervisor:
         with self._lock:
             for name in names:
                 kept = self.kept[name]
-                kept.wanted = again
+                kept.wanted, kept.wait = again, FIRST_WAIT_SECONDS
                 if kept.process is not None:
                     kept.process.kill()
                     kept.process.wait()
