@@ -19,12 +19,20 @@ async def worker_of(project: ProjectClient, task: dict[str, Any]) -> str:
     return str(found["worker_id"])
 
 
+async def until_at_work(project: ProjectClient, task: dict[str, Any]) -> None:
+    """Until the engine has told of a step, which it does some time after the record says that it generates."""
+    async with asyncio.timeout(60):
+        while not ((await project.status(task["id"]))["progress"] or {}).get("step"):
+            await asyncio.sleep(0.1)
+
+
 async def test_a_worker_cut_off_from_the_bus_stops_itself_and_its_late_result_is_refused(
     cluster: ClusterUnderTest, project: ProjectClient, hooks: Receiver
 ) -> None:
     supervisor = cluster.running.supervisor
     task = await project.submit(params={"prompt": "slow 0.4", "steps": 50})
     worker = await worker_of(project, task)
+    await until_at_work(project, task)
     cut_off_at = time.time()
     supervisor.send(signal.SIGSTOP, f"{worker}-daprd")
     try:
