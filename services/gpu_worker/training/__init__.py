@@ -1,0 +1,1 @@
+"""Trains the small models that the package ships, and grades what they draw."""

@@ -1,0 +1,91 @@
+"""A training loop that can be stopped at any moment and goes on where it was.
+
+Everything random is drawn from the seed and the number of the step, so a run that was interrupted
+ends with the weights of one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+SEED = 20260101
+SAVE_EVERY_SECONDS = 60.0
+WARM_UP_STEPS = 100
+
+Loss = Callable[[int, np.random.Generator], torch.Tensor]
+"""Of the step with this number, on a batch drawn from the generator; torch's own generator is seeded as well."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing learned in one go: which weights, for how many steps, by what loss."""
+
+    name: str
+    weights: torch.nn.Module
+    loss: Loss
+    steps: int
+    learning_rate: float = 1e-3
+    average: float = 0.995
+    """How slowly the averaged weights, which are the ones kept, follow the learned ones."""
+
+
+def train(stage: Stage, folder: Path) -> float:
+    """Trains `stage.weights` in place, leaves them averaged, and returns the mean loss of the last hundred steps.
+
+    Resumes from `folder`, and returns at once when the stage was finished there before.
+    """
+    path = folder / f"{stage.name}.pt"
+    averaged = AveragedModel(stage.weights, multi_avg_fn=get_ema_multi_avg_fn(stage.average), use_buffers=False)
+    optimizer = torch.optim.AdamW(stage.weights.parameters(), lr=stage.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, stage.steps))
+    parts = {"weights": stage.weights, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
+    done, losses = _load(path, parts)
+    saved_at = time.monotonic()
+    with tqdm(total=stage.steps, initial=done, desc=stage.name, mininterval=5, smoothing=0.05) as bar:
+        for step in range(done, stage.steps):
+            torch.manual_seed(SEED + step)
+            loss = stage.loss(step, np.random.default_rng((SEED, step)))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(stage.weights.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            averaged.update_parameters(stage.weights)
+            losses = [*losses[-99:], loss.item()]
+            bar.update()
+            bar.set_postfix(loss=f"{np.mean(losses):.4f}", refresh=False)
+            if time.monotonic() - saved_at > SAVE_EVERY_SECONDS or step + 1 == stage.steps:
+                _save(path, parts, step + 1, losses)
+                saved_at = time.monotonic()
+    stage.weights.load_state_dict(averaged.module.state_dict())
+    return float(np.mean(losses))
+
+
+def _pace(step: int, steps: int) -> float:
+    """The learning rate's factor: up in a straight line, down along a cosine."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / steps))))
+
+
+def _save(path: Path, parts: dict[str, Any], done: int, losses: list[float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    torch.save({name: part.state_dict() for name, part in parts.items()} | {"done": done, "losses": losses}, partial)
+    partial.replace(path)
+
+
+def _load(path: Path, parts: dict[str, Any]) -> tuple[int, list[float]]:
+    if not path.is_file():
+        return 0, []
+    saved = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return int(saved["done"]), list(saved["losses"])
