@@ -47,6 +47,7 @@ class SimulatedEngine:
     ) -> None:
         self.device = DEVICE
         self.versions = {"engine": "simulated"}
+        self.setup_failure: str | None = None
         self.warm_models: tuple[str, ...] = ()
         self._worker = worker
         self._pace = pace

@@ -19,10 +19,12 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from prometheus_client.registry import Collector
 from starlette.middleware.cors import CORSMiddleware
 
 from chassis.deliveries import Deliveries, Subscriber, Subscription, by_topic
 from chassis.health import Check, health_routes, sidecar_check
+from chassis.metrics import metrics_route
 from chassis.middleware import BodyLimit, DeliveriesFirst, Receiver, RequestLog, SidecarOnly
 from chassis.problems import install_problems
 from chassis.sidecar import Sidecar
@@ -60,6 +62,8 @@ class Service:
     """JSON Schemas that the routes' descriptions refer to."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """What must answer before the service can do its work."""
+    collectors: Sequence[Collector] = ()
+    """What it says of itself at `/metrics`."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
     for service in services:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
     app.include_router(health_routes(checks))
+    app.include_router(metrics_route([one for service in services for one in service.collectors]))
     app.add_middleware(NotBeforeStart, start=start)
     _add_middleware(app, services, around)
     app.add_middleware(DeliveriesFirst, receivers=receivers, token=around.app_api_token, largest_body=DELIVERED_BODY)

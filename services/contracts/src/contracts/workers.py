@@ -18,6 +18,10 @@ class WorkerState(StrEnum):
     """Finishes what it runs, takes nothing new."""
     UNHEALTHY = "unhealthy"
     """The engine died and is being replaced."""
+    SETUP_FAILED = "setup_failed"
+    """The engine does not come up: no device, or a model that cannot be loaded. It is tried again and again."""
+    DEFUNCT = "defunct"
+    """The device has failed too often and is left alone for a while."""
 
 
 TAKES_WORK = frozenset({WorkerState.READY, WorkerState.BUSY})
@@ -32,6 +36,22 @@ class Device(BaseModel):
     kind: str
     vram_total_mb: int = 0
     vram_free_mb: int = 0
+
+
+class GpuReading(BaseModel):
+    """What a GPU's driver said of it at one moment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    utilisation: float = Field(ge=0, le=1)
+    """The share of the last moments in which a kernel ran."""
+    memory_used_mb: int
+    memory_total_mb: int
+    temperature_celsius: float
+    power_watts: float | None = None
+    """None where the driver does not measure it, as in a slice of a GPU."""
+    xid: int | None = None
+    """The last fault of the hardware since the worker started, by NVIDIA's number for it."""
 
 
 class Run(BaseModel):
@@ -53,12 +73,16 @@ class WorkerStatus(BaseModel):
     worker_id: WorkerId
     medium: Medium
     state: WorkerState
+    reason: str | None = None
+    """Why it takes no work, where that is not plain from the state."""
     slots: int = Field(ge=0)
     models: tuple[ModelKey, ...]
     """Models this worker can run."""
     warm_models: tuple[ModelKey, ...] = ()
     """Models whose weights are loaded right now."""
     device: Device
+    gpu: GpuReading | None = None
+    """None on a CPU."""
     runs: tuple[Run, ...] = ()
     completed: int = 0
     failed: int = 0

@@ -15,10 +15,13 @@ from contracts.tasks import Backoff
 from contracts.topics import ASSIGNMENTS, TASK_CONTROL, WORKER_HEARTBEATS, worker_app
 
 from gpu_worker.adapters.engine_process import EngineProcess
-from gpu_worker.domain import Pace
+from gpu_worker.adapters.metrics import WorkerMetrics
+from gpu_worker.adapters.nvml import NvmlMonitor, Unwatched
+from gpu_worker.domain.attempts import Pace
+from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.handlers.running import Running
 from gpu_worker.handlers.working import Worker
-from gpu_worker.ports import Engine
+from gpu_worker.ports import Engine, Monitor
 from gpu_worker.protocol import EngineOptions
 from gpu_worker.settings import WorkerSettings
 
@@ -29,16 +32,24 @@ def create(settings: WorkerSettings, outside: Outside) -> Service:
             catalog=outside.catalog,
             models_folder=str(settings.worker_models_folder.resolve()),
             threads=settings.worker_threads,
+            preload=settings.worker_preload,
             log_level=settings.log_level,
         )
     )
-    return create_around(engine, engine.running, settings, outside)
+    return create_around(engine, engine.running, settings, outside, NvmlMonitor.of_this_process())
 
 
-def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSettings, outside: Outside) -> Service:
-    """The worker around an engine of the caller's choice."""
+def create_around(
+    engine: Engine,
+    engine_running: Lifespan,
+    settings: WorkerSettings,
+    outside: Outside,
+    monitor: Monitor | None = None,
+) -> Service:
+    """The worker around an engine of the caller's choice; without a monitor it says nothing of a GPU."""
     app = worker_app(settings.worker_medium)
     changed = asyncio.Event()
+    faults = DeviceFaults(rest=settings.worker_quarantine)
     running = Running(
         app=app,
         catalog=outside.catalog,
@@ -47,6 +58,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
         objects=outside.objects,
         publisher=outside.publisher,
         engine=engine,
+        faults=faults,
         clock=outside.clock,
         randomness=random.Random(),
         changed=changed.set,
@@ -62,12 +74,14 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
         medium=settings.worker_medium,
         catalog=outside.catalog,
         engine=engine,
+        monitor=monitor or Unwatched(),
         running=running,
         publisher=outside.publisher,
         clock=outside.clock,
         heartbeat_every=settings.worker_heartbeat,
         grace=settings.worker_grace,
         changed=changed,
+        faults=faults,
     )
 
     @asynccontextmanager
@@ -84,5 +98,6 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
             Subscription(WORKER_HEARTBEATS, {WorkerHeartbeat: worker.on_heartbeat}),
         ),
         running=serving,
+        collectors=(WorkerMetrics(worker.status),),
         drain=worker.finish,
     )

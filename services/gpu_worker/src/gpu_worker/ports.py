@@ -1,12 +1,19 @@
-"""The engine as the worker's handlers see it."""
+"""The engine and its device as the worker's handlers see them."""
 
 from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
 from contracts.identifiers import ModelKey
-from contracts.workers import Device
+from contracts.workers import Device, GpuReading
 
 from gpu_worker.protocol import JobReport, RunJob
+
+
+class Monitor(Protocol):
+    """Looks at the GPU from outside the engine, so that it can be told of while the engine hangs."""
+
+    def read(self) -> GpuReading | None:
+        """None where there is no GPU. Takes some milliseconds: not for the event loop."""
 
 
 class Engine(Protocol):
@@ -14,6 +21,10 @@ class Engine(Protocol):
 
     @property
     def ready(self) -> bool: ...
+
+    @property
+    def setup_failure(self) -> str | None:
+        """Why it did not come up the last time it was started; nothing once it has."""
 
     @property
     def device(self) -> Device: ...

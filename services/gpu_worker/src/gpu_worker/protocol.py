@@ -19,6 +19,8 @@ class EngineOptions(_Message):
     catalog: Catalog
     models_folder: str
     threads: int | None
+    preload: tuple[ModelKey, ...] = ()
+    """Models to load before the child says that it is ready."""
     log_level: str
 
 
@@ -54,6 +56,14 @@ class EngineReady(_Message):
     kind: Literal["ready"] = "ready"
     device: Device
     versions: dict[str, str]
+    warm_models: tuple[ModelKey, ...] = ()
+
+
+class SetupFailed(_Message):
+    """The child cannot come up and ends; `reason` is for whoever operates the worker."""
+
+    kind: Literal["setup_failed"] = "setup_failed"
+    reason: str
 
 
 class Generating(_Message):
@@ -106,10 +116,12 @@ class Failed(_Message):
     attempt: int
     problem: Problem
     broken: bool = False
+    device_fault: bool = False
+    """Whether the device or its driver may be to blame, and not what was to be generated."""
 
 
 JobReport = Generating | Stepped | Generated | Encoded | Stopped | Failed
-Report = Annotated[EngineReady | JobReport, Field(discriminator="kind")]
+Report = Annotated[EngineReady | SetupFailed | JobReport, Field(discriminator="kind")]
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)

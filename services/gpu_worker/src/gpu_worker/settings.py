@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from chassis.settings import Duration, ProcessSettings
+from chassis.settings import CommaSeparated, Duration, ProcessSettings
 from contracts.media import Medium
 
 
@@ -14,6 +14,10 @@ class WorkerSettings(ProcessSettings):
     """Where weights lie, and are put when they have to be fetched: a volume of the node."""
     worker_scratch: Path = Path("data/scratch")
     """Where inputs and results lie while a task runs."""
+    worker_preload: CommaSeparated = ()
+    """Models to load before the worker says that it is ready, by their keys in the catalog."""
+    worker_quarantine: Duration = timedelta(minutes=10)
+    """How long a device that has failed several tasks in a row is left alone."""
     worker_heartbeat: Duration = timedelta(seconds=5)
     worker_threads: int | None = None
     """CPU threads of the engine; torch's own choice when left out."""

@@ -42,7 +42,7 @@ from contracts.tasks import (
     apply,
 )
 from contracts.topics import TASK_REQUESTS, media_prefix, staging_key
-from contracts.workers import Device, Run, WorkerState, WorkerStatus
+from contracts.workers import Device, GpuReading, Run, WorkerState, WorkerStatus
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SHA256 = "0" * 63 + "1"
@@ -138,6 +138,9 @@ def an_event_of_each() -> list[Message]:
     )
     rejected = TaskRejected(request_id="media-task-1", project_id="p1", client_ref="1", problem=a_problem(False))
     progressed = TaskProgressed(task_id=task.id, project_id="p1", attempt=1, phase=Phase.GENERATING, progress=progress)
+    reading = GpuReading(
+        utilisation=0.5, memory_used_mb=512, memory_total_mb=1024, temperature_celsius=60, power_watts=200
+    )
     assigned = Assignment(
         worker_id="worker-1", medium=Medium.IMAGE, project_id="p1", task_id=task.id, attempt=1, lease_seconds=30
     )
@@ -150,7 +153,9 @@ def an_event_of_each() -> list[Message]:
         feed_grew(7, "test", NOON),
         assignment(assigned, task, "test", NOON),
         cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
-        worker_heartbeat(a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",)), "test"),
+        worker_heartbeat(
+            a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",), gpu=reading), "test"
+        ),
         queue_grew(Medium.IMAGE, "test", NOON),
         dead_letter("submission", "task-requests", "malformed-event: no data", b"{}", NOON),
     ]

@@ -29,6 +29,7 @@ from gpu_worker.protocol import (
     JobReport,
     Report,
     RunJob,
+    SetupFailed,
     StopJob,
     Stopped,
     dump,
@@ -52,6 +53,8 @@ class EngineProcess:
         self._ready = asyncio.Event()
         self._device = Device(name="starting", kind="none")
         self._versions: dict[str, str] = {}
+        self._setup_failure: str | None = None
+        self._killed = False
         self._warm: tuple[str, ...] = ()
         self._jobs: dict[tuple[str, int], asyncio.Queue[JobReport]] = {}
         self._on_device: set[tuple[str, int]] = set()
@@ -59,6 +62,10 @@ class EngineProcess:
     @property
     def ready(self) -> bool:
         return self._ready.is_set()
+
+    @property
+    def setup_failure(self) -> str | None:
+        return self._setup_failure
 
     @property
     def device(self) -> Device:
@@ -130,7 +137,7 @@ class EngineProcess:
 
     async def _start_and_wait(self) -> bool:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        self._versions, self._warm = {}, ()
+        self._versions, self._warm, self._killed = {}, (), False
         self._wire, other_end = FORK_SERVER.Pipe()
         self._process = FORK_SERVER.Process(target=enter, args=(other_end, self._options), daemon=True)
         # The first start waits for the fork server's imports.
@@ -143,7 +150,10 @@ class EngineProcess:
         self._on_device.clear()
         await asyncio.to_thread(self._process.join)
         self._fail_jobs(self._process.exitcode)
-        return bool(self._versions)
+        came_up = bool(self._versions)
+        if not came_up and self._setup_failure is None:
+            self._setup_failure = f"the engine ended with exit code {self._process.exitcode} before it was ready"
+        return came_up
 
     def _read(self, wire: Wire, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
         """Runs on a thread of its own until the child's end of the pipe closes."""
@@ -156,8 +166,12 @@ class EngineProcess:
     def _receive(self, report: Report) -> None:
         match report:
             case EngineReady():
-                self._device, self._versions = report.device, report.versions
+                self._device, self._versions, self._warm = report.device, report.versions, report.warm_models
+                self._setup_failure = None
                 self._ready.set()
+                return
+            case SetupFailed():
+                self._setup_failure = report.reason
                 return
             case Generating():
                 self._warm = report.warm_models
@@ -178,7 +192,7 @@ class EngineProcess:
             retryable=True,
         )
         for (task_id, attempt), reports in self._jobs.items():
-            reports.put_nowait(Failed(task_id=task_id, attempt=attempt, problem=problem))
+            reports.put_nowait(Failed(task_id=task_id, attempt=attempt, problem=problem, device_fault=not self._killed))
 
     def _send(self, message: BaseModel) -> None:
         if self._wire is not None:
@@ -188,4 +202,5 @@ class EngineProcess:
 
     def _kill(self) -> None:
         if self._process is not None and self._process.pid is not None:
+            self._killed = True
             self._process.kill()

@@ -35,6 +35,7 @@ from gpu_worker.protocol import (
     Generated,
     Generating,
     RunJob,
+    SetupFailed,
     Stepped,
     StopJob,
     Stopped,
@@ -61,12 +62,24 @@ def main(connection: "Connection[bytes, bytes]", options: EngineOptions) -> None
     warnings.filterwarnings("ignore", module="torchsde")
     if options.threads:
         torch.set_num_threads(options.threads)
+    try:
+        engine = _set_up(connection, options)
+    except Exception as error:
+        log.exception("the engine cannot come up")
+        connection.send_bytes(dump(SetupFailed(reason=f"{type(error).__name__}: {error}")))
+        raise SystemExit(1) from None
+    engine.serve()
+
+
+def _set_up(connection: "Connection[bytes, bytes]", options: EngineOptions) -> "Engine":
     device = pick_device()
     pipelines = Pipelines(options.catalog, device, Path(options.models_folder), memory_budget_mb(device))
+    for key in options.preload:
+        pipelines.get(key)
     versions = {name: importlib.metadata.version(name) for name in REPORTED}
     engine = Engine(options.catalog, pipelines, device, connection)
-    engine.report(EngineReady(device=describe(device), versions=versions))
-    engine.serve()
+    engine.report(EngineReady(device=describe(device), versions=versions, warm_models=pipelines.warm))
+    return engine
 
 
 class Engine:
@@ -159,4 +172,12 @@ class Engine:
         # The traceback holds on to the tensors of the failed run.
         error.__traceback__ = None
         self._pipelines.clean_up()
-        self.report(Failed(task_id=job.task_id, attempt=job.attempt, problem=failure.problem, broken=failure.broken))
+        self.report(
+            Failed(
+                task_id=job.task_id,
+                attempt=job.attempt,
+                problem=failure.problem,
+                broken=failure.broken,
+                device_fault=failure.device_fault,
+            )
+        )

@@ -21,6 +21,8 @@ class UnusableInput(Exception):
 class Failure:
     problem: Problem
     broken: bool = False
+    """Whether the process that met it is of no more use."""
+    device_fault: bool = False
 
 
 def classify(error: BaseException) -> Failure:
@@ -28,7 +30,7 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, torch.OutOfMemoryError):
         return _failure("gpu-out-of-memory", "Not enough GPU memory", text, retryable=True)
     if any(sign in text for sign in STICKY_CUDA_ERRORS):
-        return _failure("gpu-fault", "The GPU reported an error", text, retryable=True, broken=True)
+        return _failure("gpu-fault", "The GPU reported an error", text, retryable=True, broken=True, device_fault=True)
     if isinstance(error, MemoryError):
         return _failure("out-of-memory", "Not enough memory", text, retryable=True, broken=True)
     if isinstance(error, UnusableOutput):
@@ -42,8 +44,10 @@ def classify(error: BaseException) -> Failure:
     return _failure("generation-failed", "The generation failed", f"{type(error).__name__}: {text}", retryable=True)
 
 
-def _failure(code: str, title: str, detail: str, *, retryable: bool, broken: bool = False) -> Failure:
-    return Failure(Problem.of(code, title, _short(detail), retryable=retryable), broken)
+def _failure(
+    code: str, title: str, detail: str, *, retryable: bool, broken: bool = False, device_fault: bool = False
+) -> Failure:
+    return Failure(Problem.of(code, title, _short(detail), retryable=retryable), broken, device_fault)
 
 
 def _short(text: str, limit: int = 500) -> str:

@@ -36,7 +36,8 @@ from contracts.tasks import (
 )
 from contracts.topics import App, staging_key
 
-from gpu_worker.domain import Attempt, Pace, provenance, still_ours
+from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
+from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.ports import Engine
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
 
@@ -56,6 +57,7 @@ class Running:
     objects: ObjectStore
     publisher: Publisher
     engine: Engine
+    faults: DeviceFaults
     clock: Clock
     randomness: random.Random
     changed: Callable[[], None]
@@ -161,10 +163,13 @@ class Running:
         try:
             async with asyncio.timeout(task.time_limit_seconds) as limit, aclosing(self.engine.run(job)) as reports:
                 async for last in reports:
+                    if isinstance(last, Failed) and last.device_fault and not attempt.stopping:
+                        self.faults.happened(task.id, self.clock.now(), last.problem.detail)
                     if isinstance(last, Encoded | Stopped | Failed):
                         return last
                     if isinstance(last, Generated):
                         limit.reschedule(None)
+                        self.faults.did_right()
                     await self._follow(attempt, last)
         except TimeoutError:
             log.warning("the time limit is exceeded; the engine is killed", task_id=task.id)

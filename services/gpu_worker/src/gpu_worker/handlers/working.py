@@ -11,11 +11,13 @@ from contracts.events import Assignment, CancelRequested, CloudEvent, WorkerHear
 from contracts.media import Medium
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
-from contracts.workers import WorkerStatus
+from contracts.workers import GpuReading, WorkerStatus
 
-from gpu_worker.domain import Attempt, Hearing, runnable_models, worker_state
+from gpu_worker.domain.attempts import Attempt
+from gpu_worker.domain.fitting import runnable_models
+from gpu_worker.domain.health import Condition, DeviceFaults, Hearing, worker_state
 from gpu_worker.handlers.running import Running
-from gpu_worker.ports import Engine
+from gpu_worker.ports import Engine, Monitor
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +40,17 @@ class Worker:
     medium: Medium
     catalog: Catalog
     engine: Engine
+    monitor: Monitor
     running: Running
     publisher: Publisher
     clock: Clock
     heartbeat_every: timedelta
     grace: timedelta
     changed: asyncio.Event
+    faults: DeviceFaults
     hearing: Hearing = field(default_factory=Hearing)
     _in_hand: dict[tuple[str, int], InHand] = field(default_factory=dict)
+    _gpu: GpuReading | None = None
     _was_ready: bool = False
     _said_what_cannot_run: bool = False
 
@@ -80,6 +85,7 @@ class Worker:
     async def keep_heartbeating(self) -> None:
         """Runs for as long as the service does: a heartbeat every few seconds, and at every change."""
         while True:
+            await self._look_at_the_gpu()
             status = self.status()
             self._say_what_cannot_run(status)
             await self._say(status)
@@ -96,6 +102,11 @@ class Worker:
         while True:
             await asyncio.sleep(self.heartbeat_every.total_seconds() / LOOKS_PER_HEARTBEAT)
             self._give_up_if_cut_off()
+
+    async def _look_at_the_gpu(self) -> None:
+        self._gpu = await asyncio.to_thread(self.monitor.read)
+        if self._gpu is not None and self._gpu.xid is not None:
+            self.faults.hardware = f"the GPU reported XID {self._gpu.xid}; it must be reset or replaced"
 
     async def _say(self, status: WorkerStatus) -> None:
         """Later than the next one is due it would be of no use."""
@@ -130,19 +141,27 @@ class Worker:
         runs = tuple(held.attempt.as_run() for held in self._in_hand.values())
         abandoned = [key for key in self.engine.on_device if key not in self._in_hand]
         self._was_ready = self._was_ready or self.engine.ready
+        state, reason = worker_state(
+            Condition(
+                engine_ready=self.engine.ready,
+                was_ready=self._was_ready,
+                setup_failure=self.engine.setup_failure,
+                quarantine=self.faults.quarantine(self.clock.now()),
+                draining=self.hearing.draining,
+                heard_itself=self.hearing.last_heard is not None,
+                busy=bool(abandoned) or any(run.on_device for run in runs),
+            )
+        )
         return WorkerStatus(
             worker_id=self.worker_id,
             medium=self.medium,
-            state=worker_state(
-                engine_ready=self.engine.ready,
-                was_ready=self._was_ready,
-                hearing=self.hearing,
-                busy=bool(abandoned) or any(run.on_device for run in runs),
-            ),
+            state=state,
+            reason=reason,
             slots=max(0, SLOTS - len(abandoned)),
             models=runnable_models(self.catalog, self.medium, self.engine.device),
             warm_models=self.engine.warm_models,
             device=self.engine.device,
+            gpu=self._gpu,
             runs=runs,
             started_at=self._started_at,
             sent_at=self.clock.now(),

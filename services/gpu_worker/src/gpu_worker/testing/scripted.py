@@ -37,6 +37,7 @@ class ScriptedEngine:
         """Set when the child of now is replaced; the next has an event of its own."""
         self.replacements = 0
         self.ready = True
+        self.setup_failure: str | None = None
         self.device = Device(name="no device", kind="cpu")
         self.versions = {"engine": "scripted"}
         self.warm_models: tuple[ModelKey, ...] = ()
@@ -56,7 +57,7 @@ class ScriptedEngine:
         async with aclosing(self.script(self, job)) as reports:
             async for report in reports:
                 if gone.is_set():
-                    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
+                    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED, device_fault=True)
                     return
                 if isinstance(report, Generating):
                     self.warm_models = report.warm_models
@@ -98,7 +99,7 @@ async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[Jo
     """Begins, and then hears nothing until the child is replaced."""
     yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
     await engine.child_gone.wait()
-    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
+    yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED, device_fault=True)
 
 
 def failing(problem: Problem) -> Script:

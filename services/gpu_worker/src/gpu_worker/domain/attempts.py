@@ -1,15 +1,15 @@
-"""What a worker decides and says of itself, as plain functions over plain values."""
+"""A task attempt in a worker's hands: whose it is, how far it has come, and what it came from."""
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.catalog import BundledSource, Catalog, ModelEntry
+from contracts.catalog import BundledSource, ModelEntry
 from contracts.events import Assignment
-from contracts.media import Medium, Provenance
+from contracts.media import Provenance
 from contracts.tasks import Phase, ProcessingProgress, Task
-from contracts.workers import Device, Run, WorkerState
+from contracts.workers import Device, Run
 
 
 @dataclass
@@ -65,22 +65,6 @@ class Pace:
         return now - (attempt.saved_at or attempt.generating_since or now) >= self.save_every
 
 
-STOP_BEFORE_THE_LEASE_IS_OVER = 2 / 3
-
-
-@dataclass
-class Hearing:
-    """Whether this worker reaches the bus, judged by whether it hears itself on it."""
-
-    last_heard: datetime | None = None
-    draining: bool = field(default=False)
-
-    def lost(self, given_at: datetime, lease: timedelta, now: datetime) -> bool:
-        """Whether so little was heard that others may soon take over a task that was given then."""
-        heard = max(given_at, self.last_heard or given_at)
-        return now - heard > lease * STOP_BEFORE_THE_LEASE_IS_OVER
-
-
 def still_ours(task: Task | None, assignment: Assignment) -> bool:
     """Whether the record agrees that this worker should begin this attempt now."""
     return (
@@ -90,27 +74,6 @@ def still_ours(task: Task | None, assignment: Assignment) -> bool:
         and task.worker_id == assignment.worker_id
         and not task.cancel_requested
     )
-
-
-def runnable_models(catalog: Catalog, medium: Medium, device: Device) -> tuple[str, ...]:
-    """What of the catalog this worker can run on its device."""
-    return tuple(entry.key for entry in catalog.models if entry.medium is medium and _fits(entry, device))
-
-
-def _fits(entry: ModelEntry, device: Device) -> bool:
-    if device.kind == "cpu":
-        return entry.needs.cpu
-    return entry.needs.vram_mb <= device.vram_total_mb
-
-
-def worker_state(*, engine_ready: bool, was_ready: bool, hearing: Hearing, busy: bool) -> WorkerState:
-    if hearing.draining:
-        return WorkerState.DRAINING
-    if not engine_ready:
-        return WorkerState.UNHEALTHY if was_ready else WorkerState.STARTING
-    if hearing.last_heard is None:
-        return WorkerState.STARTING
-    return WorkerState.BUSY if busy else WorkerState.READY
 
 
 def provenance(

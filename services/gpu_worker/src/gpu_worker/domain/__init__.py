@@ -1,0 +1,1 @@
+"""What a worker decides and says of itself, as plain functions over plain values."""
