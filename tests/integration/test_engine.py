@@ -144,4 +144,4 @@ async def test_a_full_size_model_that_cannot_be_fetched_is_said_to_be_missing(tm
         )
         [last] = await run(engine, job)
     assert isinstance(last, Failed)
-    assert last.problem.code == "model-unavailable"
+    assert last.problem.code == "model-unavailable", last.problem

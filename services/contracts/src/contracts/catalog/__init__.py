@@ -12,6 +12,7 @@ from contracts.catalog.requests import RequestValidator, SubmitFields
 from contracts.catalog.schema import (
     BundledSource,
     Catalog,
+    FolderSource,
     Generator,
     HubSource,
     InputSlot,
@@ -25,6 +26,7 @@ __all__ = [
     "BundledSource",
     "Catalog",
     "CatalogError",
+    "FolderSource",
     "Generator",
     "HubSource",
     "InputSlot",

@@ -7,7 +7,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from contracts.identifiers import ModelKey, Name
 from contracts.media import Medium
@@ -131,14 +131,34 @@ class BundledSource(_Strict):
     kind: Literal["bundled"]
     name: str
 
+    @property
+    def origin(self) -> str:
+        return f"bundled:{self.name}"
+
+
+class FolderSource(_Strict):
+    """Weights of one's own, in a folder that every worker has in its models folder."""
+
+    kind: Literal["folder"]
+    path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
+    """Relative to the models folder."""
+
+    @property
+    def origin(self) -> str:
+        return f"folder:{self.path}"
+
 
 class HubSource(_Strict):
-    """Weights in the Hugging Face hub's layout. `revision` should be a commit, so that a run can be repeated."""
+    """Weights in the Hugging Face hub's layout, pinned to a commit, so that a run can be repeated."""
 
     kind: Literal["hub"]
     repo: str
-    revision: str
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
     variant: str | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"hub:{self.repo}"
 
 
 class Generator(StrEnum):
@@ -202,9 +222,11 @@ class ModelEntry(_Strict):
     generator: Generator
     pipeline: str
     """Class name in `diffusers`."""
-    source: Annotated[BundledSource | HubSource, Field(discriminator="kind")]
+    source: Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
     shares: ModelKey | None = None
     """The entry whose loaded components this one reuses through `from_pipe`."""
+    pinned: bool = False
+    """Whether its weights stay loaded, once they are, whatever else is asked for."""
     dtype: Literal["float32", "float16", "bfloat16"]
     needs: Needs
     load_seconds: float = Field(gt=0)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.catalog import BundledSource, ModelEntry
+from contracts.catalog import HubSource, ModelEntry
 from contracts.events import Assignment
 from contracts.media import Provenance
 from contracts.tasks import Phase, ProcessingProgress, Task
@@ -79,15 +79,13 @@ def still_ours(task: Task | None, assignment: Assignment) -> bool:
 def provenance(
     task: Task, entry: ModelEntry, attempt: Attempt, device: Device, versions: dict[str, str], now: datetime
 ) -> Provenance:
-    source = entry.source
-    bundled = isinstance(source, BundledSource)
     return Provenance(
         task_id=task.id,
         attempt=task.attempt,
         model=entry.key,
         pipeline=entry.pipeline,
-        source=f"bundled:{source.name}" if isinstance(source, BundledSource) else f"hub:{source.repo}",
-        revision=None if bundled else getattr(source, "revision", None),
+        source=entry.source.origin,
+        revision=entry.source.revision if isinstance(entry.source, HubSource) else None,
         params=task.params,
         inputs=task.inputs,
         dtype=entry.dtype,

@@ -17,6 +17,18 @@ class UnusableInput(Exception):
     """An input file cannot be read as what the model takes."""
 
 
+class ModelUnusable(Exception):
+    """The model's files are missing, corrupt, or not of the model: an operator must act."""
+
+
+class ModelAway(Exception):
+    """The model's files are not on this node and cannot be fetched at this moment."""
+
+
+class TooLarge(Exception):
+    """What was asked for needs more memory than the whole device has."""
+
+
 @dataclass(frozen=True)
 class Failure:
     problem: Problem
@@ -37,8 +49,12 @@ def classify(error: BaseException) -> Failure:
         return _failure("unusable-output", "The model produced no usable media", text, retryable=False)
     if isinstance(error, UnusableInput):
         return _failure("unusable-input", "An input file cannot be used", text, retryable=False)
-    if isinstance(error, FileNotFoundError | EnvironmentError):
-        return _failure("model-unavailable", "The model's files cannot be read", text, retryable=True)
+    if isinstance(error, ModelUnusable):
+        return _failure("model-unusable", "The model's files cannot be used", text, retryable=False)
+    if isinstance(error, ModelAway):
+        return _failure("model-unavailable", "The model's files cannot be fetched now", text, retryable=True)
+    if isinstance(error, TooLarge):
+        return _failure("too-large-for-device", "More memory is needed than the device has", text, retryable=False)
     if isinstance(error, ValueError | TypeError | KeyError | AttributeError):
         return _failure("pipeline-refused", "The pipeline refused the parameters", text, retryable=False)
     return _failure("generation-failed", "The generation failed", f"{type(error).__name__}: {text}", retryable=True)

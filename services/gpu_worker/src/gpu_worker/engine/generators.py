@@ -40,6 +40,9 @@ class Sound:
     sample_rate: int
 
 
+MOST_PIXELS = 50_000_000
+"""Of an input picture: what cameras take, and far less than would fill the memory when it is unpacked."""
+
 RawMedia = Picture | Clip | Sound
 
 
@@ -116,9 +119,16 @@ def _finite(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
+            _check_size(image)
             return image.convert("RGB")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise UnusableInput(f"the input is no readable image: {error}") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise UnusableInput(f"the input has {width} x {height} pixels; at most {MOST_PIXELS:,} in all are taken")
 
 
 def _shrunk(image: Image.Image, longest_side: int) -> Image.Image:

@@ -9,10 +9,11 @@ from typing import Any
 
 import psutil
 import torch
-from contracts.catalog import BundledSource, Catalog, ModelEntry
+from contracts.catalog import Catalog, ModelEntry
 from contracts.workers import Device
 
-from gpu_worker.engine import tiny_models
+from gpu_worker.engine import weights
+from gpu_worker.engine.failures import TooLarge
 
 MB = 1024 * 1024
 
@@ -43,7 +44,7 @@ class Pipelines:
         return tuple(entry.key for entry in self._catalog.models if (entry.shares or entry.key) in loaded)
 
     def get(self, key: str) -> Any:
-        """The pipeline, loaded now if it has to be. Raises `OSError` when its files cannot be read."""
+        """The pipeline, loaded now if it has to be. Raises `ModelUnusable` and `ModelAway`."""
         entry = self._catalog[key]
         root = self._catalog[entry.shares] if entry.shares else entry
         family = self._families.get(root.key) or self._load(root)
@@ -55,30 +56,30 @@ class Pipelines:
         return family.pipelines[key]
 
     def _load(self, root: ModelEntry) -> Family:
-        self._make_room(root.needs.vram_mb)
-        pipeline = getattr(_diffusers(), root.pipeline).from_pretrained(
-            **self._source(root), dtype=_dtype(root), use_safetensors=True
-        )
+        self._make_room(root)
+        before = self._allocated_mb()
+        pipeline = weights.load(root, weights.fetch(root, self._models_folder), _dtype(root))
         pipeline.to(self._device)
         _silence(pipeline)
-        family = Family(root, {root.key: pipeline}, _size_mb(pipeline))
+        # What is pinned in the driver's pools or padded by its allocator counts as well, where it can be measured.
+        size_mb = self._allocated_mb() - before or _size_mb(pipeline)
+        family = Family(root, {root.key: pipeline}, size_mb)
         self._families[root.key] = family
         return family
 
-    def _source(self, entry: ModelEntry) -> dict[str, Any]:
-        if isinstance(entry.source, BundledSource):
-            return {"pretrained_model_name_or_path": tiny_models.make(entry.source.name, self._models_folder)}
-        return {
-            "pretrained_model_name_or_path": entry.source.repo,
-            "revision": entry.source.revision,
-            "variant": entry.source.variant,
-            "cache_dir": self._models_folder / "hub",
-        }
-
-    def _make_room(self, needed_mb: int) -> None:
-        while self._families and sum(f.size_mb for f in self._families.values()) + needed_mb > self._budget_mb:
-            self._families.popitem(last=False)
+    def _make_room(self, root: ModelEntry) -> None:
+        needed_mb = root.needs.vram_mb
+        if needed_mb > self._budget_mb:
+            raise TooLarge(f"{root.key} needs {needed_mb} MB, and models may take {self._budget_mb} MB of this device")
+        while sum(family.size_mb for family in self._families.values()) + needed_mb > self._budget_mb:
+            idle = [key for key, family in self._families.items() if not family.root.pinned]
+            if not idle:
+                raise TooLarge(f"{root.key} needs {needed_mb} MB, and what is pinned leaves less than that")
+            del self._families[idle[0]]
             self.clean_up()
+
+    def _allocated_mb(self) -> int:
+        return torch.cuda.memory_allocated(self._device) // MB if self._device.type == "cuda" else 0
 
     def clean_up(self) -> None:
         """Gives memory that nothing holds any more back to the device."""

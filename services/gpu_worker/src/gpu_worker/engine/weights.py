@@ -1,0 +1,81 @@
+"""Weights on the local disk: safetensors of a pinned revision, whole, and without anybody's code."""
+
+import hashlib
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+from contracts.catalog import BundledSource, FolderSource, HubSource, ModelEntry
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from gpu_worker.engine import tiny_models
+from gpu_worker.engine.failures import ModelAway, ModelUnusable
+
+BLOB_OF_WEIGHTS = re.compile(r"[0-9a-f]{64}")
+"""In the hub's cache a large file is named by the SHA-256 of what is in it."""
+
+
+def fetch(entry: ModelEntry, models_folder: Path) -> Path:
+    """The folder of the model's files, downloaded into `models_folder` if they are not there yet.
+
+    Raises `ModelUnusable` for what will never be there, `ModelAway` for what cannot be reached now.
+    """
+    match entry.source:
+        case BundledSource(name=name):
+            return tiny_models.make(name, models_folder)
+        case FolderSource(path=path):
+            return models_folder / path
+        case HubSource():
+            return _from_hub(entry, entry.source, models_folder / "hub")
+
+
+def _from_hub(entry: ModelEntry, source: HubSource, cache: Path) -> Path:
+    pipeline = getattr(importlib.import_module("diffusers"), entry.pipeline)
+    try:
+        folder = pipeline.download(
+            source.repo,
+            revision=source.revision,
+            variant=source.variant,
+            cache_dir=cache,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except OSError as error:
+        # Whatever the hub answered, diffusers looks for a copy at hand and then says that there is none.
+        match error.__cause__ or error:
+            case GatedRepoError():
+                raise ModelUnusable(
+                    f"{source.repo} is for those who have accepted its licence: give HF_TOKEN"
+                ) from error
+            case RepositoryNotFoundError() | RevisionNotFoundError():
+                raise ModelUnusable(f"the hub has no {source.repo} at revision {source.revision}") from error
+        raise ModelAway(f"{source.repo} is not on this node and cannot be downloaded now: {error}") from error
+    return Path(folder)
+
+
+def load(entry: ModelEntry, folder: Path, dtype: Any) -> Any:
+    """The pipeline in main memory. Raises `ModelUnusable` when its files are not what they should be."""
+    pipeline = getattr(importlib.import_module("diffusers"), entry.pipeline)
+    try:
+        for path in folder.rglob("*.safetensors"):
+            with safe_open(path, framework="pt"):
+                """Reads the header, which says how long the file must be."""
+        return pipeline.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True)
+    except SafetensorError as error:
+        raise ModelUnusable(f"weights of {entry.key} are corrupt or cut off ({error}); fetch them anew") from error
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelUnusable(f"the files of {entry.key} are not a whole {entry.pipeline}: {error}") from error
+
+
+def verify(folder: Path) -> int:
+    """How many files were compared with their checksums. Raises `ModelUnusable` for one that differs."""
+    blobs = {path.resolve() for path in folder.rglob("*") if path.is_file()}
+    named = [blob for blob in blobs if BLOB_OF_WEIGHTS.fullmatch(blob.name)]
+    for blob in named:
+        with blob.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != blob.name:
+            raise ModelUnusable(f"{blob} is not what was published: its SHA-256 is {found}")
+    return len(named)
