@@ -208,7 +208,7 @@ async def test_a_wrong_revision_or_repository_is_said_by_the_prefetching_command
         Catalog(version=1, models=(sdxl.model_copy(update={"source": source}),)).model_dump_json(exclude_none=True)
     )
     with hub() as endpoint:
-        command = [sys.executable, "-m", "gpu_worker.engine.prefetch", tmp_path, "--catalog", catalog]
+        command = [sys.executable, "-m", "gpu_worker.engine.prefetch", str(tmp_path), "--catalog", str(catalog)]
         environment = {**os.environ, "HF_ENDPOINT": endpoint, "no_proxy": "*"}
         process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
         _, told = await process.communicate()

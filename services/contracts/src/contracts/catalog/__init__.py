@@ -19,6 +19,7 @@ from contracts.catalog.schema import (
     ModelEntry,
     OutputFormat,
     Parameter,
+    Speedups,
     Visibility,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "OutputFormat",
     "Parameter",
     "RequestValidator",
+    "Speedups",
     "SubmitFields",
     "Visibility",
     "read_catalog",

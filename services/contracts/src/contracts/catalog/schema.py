@@ -213,6 +213,21 @@ class Needs(_Strict):
     cpu: bool = False
 
 
+class Speedups(_Strict):
+    """Ways to run a model faster or in less memory. What was applied is written into each result's provenance."""
+
+    channels_last: bool = False
+    """Convolutions over pixels whose channels lie side by side; for models with a U-Net."""
+    attention: str | None = None
+    """An attention backend by diffusers' name for it, such as `flash` or `_native_cudnn`; torch's own when left out."""
+    compile: bool = False
+    """`torch.compile` of the denoiser's repeated blocks. The first run takes minutes; what it made is kept on disk."""
+    first_block_cache: float | None = Field(default=None, gt=0, lt=1)
+    """Skip the rest of a transformer at steps at which its first block changes by less than this share."""
+    fp8_storage: bool = False
+    """Keep the denoiser's weights in 8 bits and compute in the model's own type: half the memory or less."""
+
+
 class ModelEntry(_Strict):
     key: ModelKey
     title: str
@@ -236,6 +251,7 @@ class ModelEntry(_Strict):
     time_limit_minutes: float = Field(gt=0, le=LONGEST_TIME_LIMIT_MINUTES)
     attempts: int = Field(default=3, ge=1, le=10)
     batching: Batching = Batching()
+    speedups: Speedups = Speedups()
     output: Output
     parameters: dict[Name, Parameter]
     inputs: dict[Name, InputSlot] = {}
@@ -250,6 +266,8 @@ class ModelEntry(_Strict):
             raise ValueError("output.frame_rate names a parameter for video, and only for video")
         if self.output.frame_rate and self.output.frame_rate not in self.parameters:
             raise ValueError(f"output.frame_rate names {self.output.frame_rate!r}, which is no parameter")
+        if self.speedups.first_block_cache is not None and self.batching.max > 1:
+            raise ValueError("first_block_cache decides for a whole batch, so that a result would not be its own")
         for name, parameter in self.parameters.items():
             if parameter.visibility is Visibility.HIDDEN and parameter.default is None:
                 raise ValueError(f"parameter {name} is hidden and has no default")

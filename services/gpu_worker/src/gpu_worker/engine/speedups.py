@@ -1,0 +1,38 @@
+"""What a catalog entry switches on to run faster, by diffusers' and torch's own means."""
+
+from typing import Any
+
+import torch
+from contracts.catalog import Speedups
+from diffusers import FirstBlockCacheConfig
+
+
+def apply(wanted: Speedups, pipeline: Any) -> tuple[str, ...]:
+    """Switches on what is wanted, once for each loaded pipeline, and returns it as provenance names it.
+
+    Raises `ValueError` and `AttributeError` for what the pipeline's architecture does not have.
+    """
+    denoiser = denoiser_of(pipeline)
+    applied = []
+    if wanted.channels_last:
+        denoiser.to(memory_format=torch.channels_last)
+        pipeline.vae.to(memory_format=torch.channels_last)
+        applied.append("channels_last")
+    if wanted.attention is not None:
+        denoiser.set_attention_backend(wanted.attention)
+        applied.append(f"attention={wanted.attention}")
+    if wanted.fp8_storage:
+        denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=denoiser.dtype)
+        applied.append("fp8_storage")
+    if wanted.first_block_cache is not None:
+        denoiser.enable_cache(FirstBlockCacheConfig(threshold=wanted.first_block_cache))
+        applied.append(f"first_block_cache={wanted.first_block_cache}")
+    if wanted.compile:
+        denoiser.compile_repeated_blocks()
+        applied.append("compile")
+    return tuple(applied)
+
+
+def denoiser_of(pipeline: Any) -> Any:
+    """The network that runs at every step."""
+    return pipeline.transformer if getattr(pipeline, "transformer", None) is not None else pipeline.unet
