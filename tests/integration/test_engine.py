@@ -35,7 +35,7 @@ async def engine(models_folder: Path) -> AsyncIterator[EngineProcess]:
         yield process
 
 
-def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: object) -> RunJob:
+def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: Any) -> RunJob:
     entry = CATALOG[model]
     given = {"prompt": "a red circle", "seed": 7} | params
     defaults = {n: p.default for n, p in entry.parameters.items() if p.default not in (None, "random")}
@@ -97,11 +97,15 @@ def samples_of(path: Path) -> np.ndarray[Any, Any]:
         return np.concatenate([frame.to_ndarray().astype(np.int64).ravel() for frame in container.decode()])
 
 
-def alike_but_for_what_is_given_per_item(folder: Path, model: str, count: int, **params: object) -> list[RunJob]:
+def alike_but_for_what_is_given_per_item(folder: Path, model: str, count: int, **params: Any) -> list[RunJob]:
     jobs = []
     for number in range(count):
         (folder / f"{number}").mkdir(parents=True)
-        own = {"prompt": f"{number} red circles", "negative_prompt": "blue " * number, "seed": number * 1000}
+        own: dict[str, Any] = {
+            "prompt": f"{number} red circles",
+            "negative_prompt": "blue " * number,
+            "seed": number * 1000,
+        }
         jobs.append(a_job(folder / f"{number}", model, f"{number}", **params, **own))
     return jobs
 
@@ -116,7 +120,7 @@ def alike_but_for_what_is_given_per_item(folder: Path, model: str, count: int, *
     ],
 )
 async def test_each_of_a_pass_is_what_it_would_be_alone(
-    engine: EngineProcess, tmp_path: Path, model: str, count: int, params: dict[str, object], tolerance: int
+    engine: EngineProcess, tmp_path: Path, model: str, count: int, params: dict[str, Any], tolerance: int
 ) -> None:
     together = alike_but_for_what_is_given_per_item(tmp_path / "together", model, count, **params)
     reports = await run(engine, *together)

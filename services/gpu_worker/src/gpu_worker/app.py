@@ -17,6 +17,7 @@ from contracts.topics import ASSIGNMENTS, TASK_CONTROL, WORKER_HEARTBEATS, worke
 from gpu_worker.adapters.engine_process import EngineProcess
 from gpu_worker.domain import Pace
 from gpu_worker.handlers.running import Running
+from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.handlers.working import Worker
 from gpu_worker.ports import Engine
 from gpu_worker.protocol import EngineOptions
@@ -47,6 +48,7 @@ def create_around(engine: Engine, engine_running: Lifespan, settings: WorkerSett
         objects=outside.objects,
         publisher=outside.publisher,
         engine=engine,
+        sharing=Sharing(engine, outside.catalog, settings.worker_wait_for_batch),
         clock=outside.clock,
         randomness=random.Random(),
         changed=changed.set,

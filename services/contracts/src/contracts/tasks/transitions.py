@@ -77,6 +77,8 @@ class Produce:
     attempt: int
     media: ProducedMedia
     generated_at: datetime
+    together: int = 1
+    """How many tasks shared the device with this one."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _produce(task: Task, move: Produce, now: datetime) -> Task:
     _fenced(task, move.attempt)
     if task.phase is Phase.STORING:
         return task
-    task = task.model_copy(update={"together": move.media.provenance.batch})
+    task = task.model_copy(update={"together": move.together})
     if task.phase is Phase.GENERATING:
         # Two phases and one save, so the two share a `seq`.
         encoding = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))

@@ -51,6 +51,7 @@ class ScriptedEngine:
         self.on_device |= keys
         self._followed |= keys
         streams = [self._follow(job, len(jobs), self.child_gone) for job in jobs]
+        broken = False
         try:
             # Step by step for all of them, as one forward pass would.
             while streams:
@@ -59,11 +60,14 @@ class ScriptedEngine:
                     if report is None:
                         streams.remove(stream)
                     else:
+                        broken = broken or (isinstance(report, Failed) and report.broken)
                         yield report
         finally:
             for stream in streams:
                 await stream.aclose()
             self._followed -= keys
+        if broken:
+            await self.replace()
 
     async def _follow(self, job: RunJob, batch: int, gone: asyncio.Event) -> AsyncGenerator[JobReport]:
         async with aclosing(self.script(self, job)) as reports:
@@ -112,14 +116,15 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
 
 async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
     """Begins, and then hears nothing until the child is replaced."""
+    gone = engine.child_gone
     yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
-    await engine.child_gone.wait()
+    await gone.wait()
     yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED)
 
 
-def failing(problem: Problem) -> Script:
+def failing(problem: Problem, broken: bool = False) -> Script:
     async def fail(_engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
         yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
-        yield Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
+        yield Failed(task_id=job.task_id, attempt=job.attempt, problem=problem, broken=broken)
 
     return fail
