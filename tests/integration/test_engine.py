@@ -5,8 +5,10 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import pytest
 from contracts.catalog import Catalog, read_catalog
 from contracts.identifiers import task_id_for
@@ -15,6 +17,7 @@ from gpu_worker.protocol import (
     Encoded,
     EngineOptions,
     Failed,
+    Generated,
     RunJob,
     Stepped,
 )
@@ -32,7 +35,7 @@ async def engine(models_folder: Path) -> AsyncIterator[EngineProcess]:
         yield process
 
 
-def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: object) -> RunJob:
+def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: Any) -> RunJob:
     entry = CATALOG[model]
     given = {"prompt": "a red circle", "seed": 7} | params
     defaults = {n: p.default for n, p in entry.parameters.items() if p.default not in (None, "random")}
@@ -83,6 +86,52 @@ async def test_the_same_seed_makes_the_same_bytes(engine: EngineProcess, tmp_pat
         path = await run_to_file(engine, a_job(tmp_path / name, "tiny-image", name, steps=2, seed=seed))
         made.append(path.read_bytes())
     assert made[0] == made[1] != made[2]
+
+
+def samples_of(path: Path) -> np.ndarray[Any, Any]:
+    """What a file shows or sounds like, in whole numbers."""
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.int64)
+    with av.open(path) as container:
+        return np.concatenate([frame.to_ndarray().astype(np.int64).ravel() for frame in container.decode()])
+
+
+def alike_but_for_what_is_given_per_item(folder: Path, model: str, count: int, **params: Any) -> list[RunJob]:
+    jobs = []
+    for number in range(count):
+        (folder / f"{number}").mkdir(parents=True)
+        own: dict[str, Any] = {
+            "prompt": f"{number} red circles",
+            "negative_prompt": "blue " * number,
+            "seed": number * 1000,
+        }
+        jobs.append(a_job(folder / f"{number}", model, f"{number}", **params, **own))
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "params", "tolerance"),
+    [
+        ("tiny-image", 8, {"steps": 8}, 2),
+        # What a lossy codec makes of a rounding error may be some more.
+        ("tiny-video", 2, {"frames": 9, "steps": 3}, 8),
+        ("tiny-audio", 4, {"seconds": 0.5, "steps": 4}, 40),
+    ],
+)
+async def test_each_of_a_pass_is_what_it_would_be_alone(
+    engine: EngineProcess, tmp_path: Path, model: str, count: int, params: dict[str, Any], tolerance: int
+) -> None:
+    together = alike_but_for_what_is_given_per_item(tmp_path / "together", model, count, **params)
+    reports = await run(engine, *together)
+    assert {report.batch for report in reports if isinstance(report, Generated)} == {count}, "none was run again alone"
+    paths = {report.task_id: Path(report.path) for report in reports if isinstance(report, Encoded)}
+    made = []
+    for job in alike_but_for_what_is_given_per_item(tmp_path / "alone", model, count, **params):
+        alone = samples_of(await run_to_file(engine, job))
+        made.append(alone)
+        assert np.abs(samples_of(paths[job.task_id]) - alone).max() <= tolerance
+    assert np.abs(made[0] - made[1]).max() > 2 * tolerance, "they differ from each other"
 
 
 async def test_a_video_and_another_from_an_image(engine: EngineProcess, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Plan:
 
 
 class SimulatedEngine:
-    """The `Engine` port: one job after the other on its device, encoding beside it, like the real child."""
+    """The `Engine` port: one pass after the other on its device, encoding beside it, like the real child."""
 
     def __init__(
         self, worker: str, network: Network, catalog: Catalog, watching: Watching, pace: float, even: bool
@@ -58,9 +58,9 @@ class SimulatedEngine:
         self._up = asyncio.Event()
         self._died = asyncio.Event()
         self._jobs: dict[Key, asyncio.Queue[JobReport]] = {}
-        self._waiting: asyncio.Queue[RunJob] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Sequence[RunJob]] = asyncio.Queue()
         self._stopping: set[Key] = set()
-        self._on_device: Key | None = None
+        self._on_device: set[Key] = set()
         self._handed_over: set[Key] = set()
         self._encoding: set[asyncio.Task[None]] = set()
 
@@ -81,22 +81,24 @@ class SimulatedEngine:
             keeping.cancel()
             self.killed()
 
-    async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
+    async def run(self, *jobs: RunJob) -> AsyncGenerator[JobReport]:
         await self._up.wait()
         reports: asyncio.Queue[JobReport] = asyncio.Queue()
-        key = (job.task_id, job.attempt)
-        self._jobs[key] = reports
-        self._handed_over.add(key)
+        left, broken = {_key(job) for job in jobs}, False
+        self._jobs |= dict.fromkeys(left, reports)
+        self._handed_over |= left
         try:
-            self._waiting.put_nowait(job)
-            while True:
+            self._waiting.put_nowait(jobs)
+            while left:
                 report = await reports.get()
                 yield report
                 if isinstance(report, Encoded | Stopped | Failed):
-                    break
+                    left.discard((report.task_id, report.attempt))
+                    broken = broken or (isinstance(report, Failed) and report.broken)
         finally:
-            del self._jobs[key]
-        if isinstance(report, Failed) and report.broken:
+            for job in jobs:
+                del self._jobs[_key(job)]
+        if broken:
             await self.replace()
 
     def stop(self, task_id: str, attempt: int) -> None:
@@ -110,10 +112,13 @@ class SimulatedEngine:
 
     def killed(self) -> None:
         """The child is gone, and its device is free."""
-        if self._on_device is not None:
-            self._watching.engine_ended(self._worker, *self._on_device)
-            self._handed_over.discard(self._on_device)
-            self._on_device = None
+        for key in sorted(self._on_device):
+            self._leaves(key)
+
+    def _leaves(self, key: Key) -> None:
+        self._watching.engine_ended(self._worker, *key)
+        self._handed_over.discard(key)
+        self._on_device.discard(key)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -132,38 +137,53 @@ class SimulatedEngine:
 
     async def _serve(self) -> None:
         while True:
-            job = await self._waiting.get()
-            self._on_device = (job.task_id, job.attempt)
-            self._watching.engine_began(self._worker, *self._on_device)
-            await self._generate(job, self._plan(job))
-            self.killed()
+            jobs = await self._waiting.get()
+            if len(jobs) > 1:
+                self._network.note(f"{len(jobs)} tasks share a pass on {self._worker}")
+            for job in jobs:
+                self._on_device.add(_key(job))
+                self._watching.engine_began(self._worker, *_key(job))
+            await self._generate(jobs)
 
-    async def _generate(self, job: RunJob, plan: Plan) -> None:
-        key, total = (job.task_id, job.attempt), int(str(job.params.get("steps", 1)))
-        if job.model not in self.warm_models:
+    async def _generate(self, jobs: Sequence[RunJob]) -> None:
+        """One pass for all, in which each is told and stopped by itself."""
+        plan, total = self._plan(jobs[0]), int(str(jobs[0].params.get("steps", 1)))
+        if jobs[0].model not in self.warm_models:
             await asyncio.sleep(plan.load_seconds)
-            self.warm_models = (*self.warm_models, job.model)[-2:]
-        if key in self._stopping:
-            self._tell(Stopped(task_id=key[0], attempt=key[1]))
-            return
-        self._tell(Generating(task_id=key[0], attempt=key[1], warm_models=self.warm_models))
+            self.warm_models = (*self.warm_models, jobs[0].model)[-2:]
+        batch = len(jobs := self._wanted(jobs))
+        for job in jobs:
+            self._tell(Generating(task_id=job.task_id, attempt=job.attempt, warm_models=self.warm_models))
         for step in range(1, total + 1):
             await asyncio.sleep(plan.step_seconds)
-            if step == min(plan.at_step, total) and await self._goes_wrong(key, plan.fault):
+            if jobs and step == min(plan.at_step, total) and await self._goes_wrong(jobs, plan.fault):
                 return
-            if key in self._stopping:
-                self._stopping.discard(key)
-                self._tell(Stopped(task_id=key[0], attempt=key[1]))
+            jobs = self._wanted(jobs)
+            for job in jobs:
+                self._tell(Stepped(task_id=job.task_id, attempt=job.attempt, step=step, total=total))
+            if not jobs:
                 return
-            self._tell(Stepped(task_id=key[0], attempt=key[1], step=step, total=total))
-        seconds = plan.step_seconds * total
-        self._tell(Generated(task_id=key[0], attempt=key[1], seconds=seconds, device=self.device))
+        for job in jobs:
+            self._hand_on(job, plan, plan.step_seconds * total, batch)
+
+    def _wanted(self, jobs: Sequence[RunJob]) -> list[RunJob]:
+        for key in [_key(job) for job in jobs if _key(job) in self._stopping]:
+            self._stopping.discard(key)
+            self._leaves(key)
+            self._tell(Stopped(task_id=key[0], attempt=key[1]))
+        return [job for job in jobs if _key(job) in self._on_device]
+
+    def _hand_on(self, job: RunJob, plan: Plan, seconds: float, batch: int) -> None:
+        self._leaves(_key(job))
+        self._tell(
+            Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, batch=batch, device=self.device)
+        )
         encoding = asyncio.create_task(self._encode(job, plan))
         self._encoding.add(encoding)
         encoding.add_done_callback(self._encoding.discard)
 
-    async def _goes_wrong(self, key: Key, fault: str | None) -> bool:
-        """Whether the job ended here."""
+    async def _goes_wrong(self, jobs: Sequence[RunJob], fault: str | None) -> bool:
+        """Whether the pass ended here."""
         match fault:
             case "engine hangs":
                 await asyncio.sleep(100_000)
@@ -172,13 +192,17 @@ class SimulatedEngine:
                 self._died.set()
                 await asyncio.sleep(100_000)
             case "engine breaks":
-                self._fail(key, _problem("gpu-fault", retryable=True), broken=True)
+                for job in jobs:
+                    self._fail(_key(job), _problem("gpu-fault", retryable=True), broken=True)
                 return True
-            case "engine fails" | "engine out of memory":
-                self._fail(key, _problem(fault.replace(" ", "-"), retryable=True))
-                return True
-            case "permanent failure":
-                self._fail(key, _problem("pipeline-refused", retryable=False))
+            case "engine fails" | "engine out of memory" | "permanent failure":
+                if len(jobs) > 1:
+                    for job in jobs:
+                        await self._generate([job])
+                elif fault == "permanent failure":
+                    self._fail(_key(jobs[0]), _problem("pipeline-refused", retryable=False))
+                else:
+                    self._fail(_key(jobs[0]), _problem(fault.replace(" ", "-"), retryable=True))
                 return True
         return False
 
@@ -217,7 +241,13 @@ class SimulatedEngine:
             reports.put_nowait(report)
 
     def _fail(self, key: Key, problem: Problem, broken: bool = False) -> None:
+        if key in self._on_device:
+            self._leaves(key)
         self._tell(Failed(task_id=key[0], attempt=key[1], problem=problem, broken=broken))
+
+
+def _key(job: RunJob) -> Key:
+    return job.task_id, job.attempt
 
 
 def content_of(content_type: str, task_id: str, attempt: int) -> bytes:

@@ -9,7 +9,7 @@ from datetime import datetime
 from unittest.mock import patch
 
 import pytest
-from scheduling.domain.matching import Waiting
+from scheduling.domain.riding import Waiting
 
 from tests.simulation.runs import Report, is_crowded, simulate
 

@@ -146,10 +146,13 @@ SHIPPED = (Path(read_catalog.__code__.co_filename).parent / "catalog.yaml").read
         ("time_limit_minutes: 5\n", f"time_limit_minutes: {LONGEST_TIME_LIMIT_MINUTES + 1}\n", "less than or equal"),
         ("key: tiny-image-edit", "key: tiny-image", "stand twice"),
         ("shares: tiny-image", "shares: nothing", "not in the catalog"),
-        ("default: 128, description: Pixels across", "default: 127, description: Pixels across", "outside its own"),
+        ("default: 128, size: true", "default: 127, size: true", "outside its own"),
         ("medium: image\n    generator: text_to_image", "medium: audio\n    generator: text_to_image", "does not make"),
         ("output: {format: png}", "output: {format: wav}", "does not hold"),
         ("frame_rate: frame_rate", "frame_rate: nothing", "no parameter"),
+        ("default: 128, size: true", "size: true", "size and has no default"),
+        ("run_seconds: 1\n", "run_seconds: 20\n", "one by one in time"),
+        ("    inputs:", "    batching: {max: 2}\n    inputs:", "one task at a time"),
         ("version: 1", "version: 2", "version"),
         ("version: 1", "version: [", "while parsing"),
         ("version: 1", "version: !!python/object/apply:os.system ['true']", "constructor"),
@@ -159,6 +162,33 @@ def test_a_catalog_that_does_not_hang_together_says_why(tmp_path: Path, was: str
     assert was in SHIPPED
     with pytest.raises(CatalogError, match=complaint):
         read_catalog(write(tmp_path, SHIPPED.replace(was, becomes, 1)))
+
+
+def test_tasks_share_a_pass_whose_parameters_are_alike_but_for_those_per_item() -> None:
+    entry = CATALOG["tiny-image"]
+    one, _ = accept()
+    other, _ = accept(params={"prompt": "a blue square", "negative_prompt": "red", "seed": 9})
+    assert entry.shared(one.params) == entry.shared(other.params)
+    assert entry.shared(one.params) != entry.shared({**one.params, "steps": 13})
+    assert entry.shared({"prompt": "x"}) == entry.shared({"prompt": "x", "steps": 12}), "a default may be left out"
+
+
+@pytest.mark.parametrize(
+    ("params", "most"),
+    [
+        ({}, 8),
+        ({"width": 64, "height": 64}, 8),
+        ({"width": 256}, 4),
+        ({"width": 256, "height": 256}, 2),
+        ({"width": 64, "height": 256}, 8),
+    ],
+)
+def test_fewer_tasks_share_a_pass_when_each_is_larger(params: dict[str, Any], most: int) -> None:
+    assert CATALOG["tiny-image"].most_together(params) == most
+
+
+def test_a_model_that_says_nothing_of_batches_runs_one_task_at_a_time() -> None:
+    assert CATALOG["flux-schnell"].most_together({}) == 1
 
 
 def test_a_deployment_offers_what_it_names() -> None:

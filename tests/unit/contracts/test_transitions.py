@@ -274,3 +274,24 @@ def test_whatever_happens_a_task_keeps_its_promises(steps: list[tuple[int, int]]
         if task is not before and task.phase is not before.phase:
             assert task.phase in TRANSITIONS[before.phase] or before.phase is Phase.GENERATING
     assert Task.model_validate_json(task.model_dump_json()) == task
+
+
+def test_a_device_that_was_shared_is_used_by_each_for_its_part() -> None:
+    task = apply(a_task_in(Phase.ASSIGNED), Advance(1, Phase.LOADING_MODEL, together=4), NOON)
+    task = apply(task, Advance(1, Phase.GENERATING, together=2), NOON + timedelta(seconds=10))
+    assert task.shared_seconds == 5, "two came of the four that were expected"
+    task = apply(task, Produce(1, produced_media(task), NOON + timedelta(seconds=30)), NOON + timedelta(seconds=31))
+    assert (task.phase_seconds[Phase.GENERATING], task.shared_seconds) == (20, 5), "and one was left at the end"
+
+
+def test_who_shares_a_device_is_news_within_a_phase_too() -> None:
+    task = apply(a_task_in(Phase.ASSIGNED), Advance(1, Phase.GENERATING, together=4), NOON)
+    again = apply(task, Advance(1, Phase.GENERATING, together=3), NOON)
+    assert (again.together, again.seq) == (3, task.seq + 1)
+    assert apply(again, Advance(1, Phase.GENERATING, together=3), NOON) is again
+
+
+def test_another_attempt_shares_nothing_until_it_says_so() -> None:
+    task = apply(a_task_in(Phase.ASSIGNED), Advance(1, Phase.GENERATING, together=4), NOON)
+    task = apply(task, TakeBack(1), NOON + timedelta(seconds=8))
+    assert (task.shared_seconds, apply(task, Assign("w", NOON), NOON).together) == (6, 1)

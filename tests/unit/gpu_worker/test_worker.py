@@ -1,123 +1,32 @@
 """The worker over fakes: from what it is given to what it says, whatever the engine does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import stamina
-from chassis.service import Service
 from contracts.catalog import read_catalog
 from contracts.errors import DependencyUnavailable
 from contracts.events import (
-    Assignment,
     CancelRequested,
     TaskProgressed,
-    WorkerHeartbeat,
-    assignment,
     cancel_requested,
     parse,
     worker_heartbeat,
 )
 from contracts.identifiers import task_id_for
-from contracts.media import Medium
-from contracts.records import TaskRecords, media_records
-from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status, Task
+from contracts.records import media_records
+from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status
 from contracts.testing.examples import NOON, a_problem, a_task, media_result
-from contracts.workers import WorkerState, WorkerStatus
-from gpu_worker.app import create_around
-from gpu_worker.protocol import Generating, JobReport, RunJob, Stepped, Stopped
-from gpu_worker.settings import WorkerSettings
-from gpu_worker.testing import PNG, Script, ScriptedEngine, failing, instantly, until_killed
+from contracts.workers import WorkerState
+from gpu_worker.testing import PNG, failing, instantly, until_killed
 from structlog.testing import capture_logs
 
-from tests.conftest import Running, Serve, World, until
-
-WORKER = "gpu-worker-image-test"
-
-
-class WorkerUnderTest:
-    def __init__(self, running: Running, world: World, engine: ScriptedEngine, service: Service) -> None:
-        self.running, self.world, self.engine, self.service = running, world, engine, service
-        self.tasks = TaskRecords(world.state, world.clock)
-
-    async def assign(self, worker_id: str = WORKER, lease: float = 30, **changes: object) -> Task:
-        task = a_task(**changes)
-        await self.tasks.create(task)
-        task = await self.tasks.change(task.id, lambda _found: Assign(worker_id, NOON + timedelta(seconds=15)))
-        await self.deliver_assignment(task, worker_id, lease)
-        return task
-
-    async def deliver_assignment(self, task: Task, worker_id: str = WORKER, lease: float = 30) -> None:
-        given = Assignment(
-            worker_id=worker_id,
-            medium=Medium.IMAGE,
-            project_id=task.project_id,
-            task_id=task.id,
-            attempt=task.attempt,
-            lease_seconds=lease,
-        )
-        await self.running.deliver(assignment(given, task, "scheduling", NOON))
-
-    async def cancel(self, task: Task, attempt: int = 1) -> None:
-        await self.tasks.change(task.id, lambda _found: RequestCancel())
-        cancel = CancelRequested(task_id=task.id, attempt=attempt)
-        await self.running.deliver(cancel_requested(cancel, "submission", NOON))
-
-    async def hear_itself(self) -> None:
-        heartbeat = next(m for m in self.world.bus.messages if m.event.type == "worker.heartbeat.v1")
-        await self.running.deliver(heartbeat)
-
-    async def now(self, task: Task) -> Task:
-        found = await self.tasks.get(task.id)
-        assert found is not None
-        return found
-
-    async def reaches(self, task: Task, *phases: Phase) -> Task:
-        async with asyncio.timeout(30):
-            while (found := await self.now(task)).phase not in phases:
-                await asyncio.sleep(0.001)
-        return found
-
-    async def is_idle(self) -> None:
-        await until(lambda: bool(self.heartbeats) and not self.heartbeats[-1].runs)
-
-    @property
-    def heartbeats(self) -> list[WorkerStatus]:
-        events = [parse(message.event) for message in self.world.bus.messages]
-        return [event.worker for event in events if isinstance(event, WorkerHeartbeat)]
-
-    def lifecycle(self) -> list[str]:
-        return [
-            type_ for type_ in self.world.bus.types if type_.startswith(("task.", "media.")) and "gress" not in type_
-        ]
-
-
-Start = Callable[..., AbstractAsyncContextManager[WorkerUnderTest]]
-
-
-@pytest.fixture
-def start(world: World, serve: Serve, tmp_path: Path) -> Start:
-    @asynccontextmanager
-    async def starting(script: Script | None = None, **changes: Any) -> AsyncIterator[WorkerUnderTest]:
-        engine = ScriptedEngine(script)
-        changes = {"worker_heartbeat": timedelta(seconds=0.02)} | changes
-        settings = WorkerSettings(
-            worker_medium=Medium.IMAGE,
-            worker_scratch=tmp_path / "scratch",
-            media_url="memory:///",
-            replica="test",
-            **changes,
-        )
-        service = create_around(engine, nullcontext, settings, world.outside)
-        async with serve([service]) as running:
-            yield WorkerUnderTest(running, world, engine, service)
-
-    return starting
+from tests.conftest import World, until
+from tests.unit.gpu_worker.driving import WORKER, Start, finish, step_by_step
 
 
 async def test_runs_what_it_is_given_to_staging(start: Start) -> None:
@@ -518,31 +427,6 @@ async def test_progress_is_told_at_a_measured_pace_and_written_down(start: Start
         assert all(later.step > earlier.step for earlier, later in pairwise(told))
 
 
-finish = asyncio.Event()
-
-
-@pytest.fixture(autouse=True)
-def _unfinished() -> None:
-    finish.clear()
-
-
-async def step_by_step(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
-    """A step every millisecond, until it is stopped or the test says that it is enough."""
-    task_id, attempt = job.task_id, job.attempt
-    yield Generating(task_id=task_id, attempt=attempt, warm_models=(job.model,))
-    step = 0
-    while not finish.is_set():
-        if (task_id, attempt) in engine.stopped:
-            yield Stopped(task_id=task_id, attempt=attempt)
-            return
-        step += 1
-        yield Stepped(task_id=task_id, attempt=attempt, step=step, total=10_000)
-        await asyncio.sleep(0.001)
-    async for report in instantly(engine, job.model_copy(update={"params": {"steps": 0}})):
-        if not isinstance(report, Generating):
-            yield report
-
-
 async def test_it_says_once_which_offered_models_its_device_cannot_run(start: Start, world: World) -> None:
     world.catalog = read_catalog(only=["tiny-image", "sdxl"])
     with capture_logs() as said:
@@ -550,3 +434,9 @@ async def test_it_says_once_which_offered_models_its_device_cannot_run(start: St
             await until(lambda: len(worker.heartbeats) > 2)
     told = [line["model"] for line in said if line["event"].startswith("this worker's device cannot run")]
     assert told == ["sdxl"]
+
+
+async def test_an_engine_that_broke_is_replaced(start: Start) -> None:
+    async with start(failing(a_problem(), broken=True)) as worker:
+        await worker.reaches(await worker.assign(), Phase.RETRY_WAIT)
+        assert worker.engine.replacements == 1

@@ -3,7 +3,9 @@ from datetime import timedelta
 from contracts.testing.examples import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduling.domain.matching import FreeWorker, Pairing, Waiting, match
+from scheduling.domain.company import Company
+from scheduling.domain.matching import FreeWorker, Pairing, match
+from scheduling.domain.riding import Waiting
 
 AGEING = timedelta(minutes=10)
 LOW, MEDIUM, HIGH = 0, 1, 2
@@ -17,8 +19,10 @@ def waiting(
     age: float = 0,
     run: float = 10,
     load: float = 5,
+    alike: str | None = None,
+    most: int = 1,
 ) -> Waiting:
-    return Waiting(task_id, project, model, rank, NOON - timedelta(seconds=age), run, load)
+    return Waiting(task_id, project, model, rank, NOON - timedelta(seconds=age), run, load, Company(alike, most))
 
 
 def worker(worker_id: str = "w", models: str = "mn", warm: str = "", slots: int = 1) -> FreeWorker:

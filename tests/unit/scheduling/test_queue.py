@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import permutations
 
 import pytest
@@ -14,8 +15,11 @@ from contracts.testing.examples import NOON, a_problem, a_task, media_result, pr
 from scheduling.adapters.ledger import SqlLedger, charge
 from scheduling.adapters.queue import SqlQueue
 from scheduling.adapters.tables import Table
+from scheduling.domain.company import company
 from scheduling.domain.watching import REMEMBERED
 from scheduling.ports import Queue
+
+from tests.conftest import TINY_MODELS
 
 HALF_LIFE = timedelta(minutes=30)
 
@@ -52,7 +56,7 @@ async def databases(database_url: Callable[[str], str]) -> AsyncIterator[list[Da
 
 @pytest.fixture
 def queues(databases: list[Database]) -> list[SqlQueue]:
-    return [SqlQueue(database, HALF_LIFE) for database in databases]
+    return [SqlQueue(database, HALF_LIFE, partial(company, catalog=TINY_MODELS)) for database in databases]
 
 
 @pytest.fixture
@@ -86,6 +90,13 @@ async def test_a_second_is_charged_once_when_all_is_heard_at_once(queues: list[S
     lives = [a_life(a_task(id=task_id_for("p1", str(number)))) for number in range(5)]
     await asyncio.gather(*(hear(queue, life[state]) for life in lives for state in (6, 3, 7, 2, 5) for queue in queues))
     assert (await ledger.all())["p1"].seconds == 30 * len(lives)
+
+
+async def test_what_shared_a_device_is_charged_for_its_part(queues: list[SqlQueue], ledger: SqlLedger) -> None:
+    task = apply(a_task(), Assign("worker-1", after(15)), NOON)
+    task = apply(task, Advance(1, Phase.GENERATING, together=4), NOON)
+    await hear(queues[0], apply(task, RetryLater(1, a_problem(), after(12)), after(10)))
+    assert (await ledger.all())["p1"].seconds == 2.5
 
 
 async def test_what_is_heard_twice_is_news_once(queues: list[SqlQueue]) -> None:

@@ -274,4 +274,64 @@ async def test_fair_shares_follow_gpu_seconds(scheduling: Scheduling) -> None:
     modest = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
     await scheduling.hear(await scheduling.tasks.change(first.id, lambda found: produce))
     await scheduling.heartbeat()
-    assert scheduling.assignments[-1].task_id == modest.id
+    assert scheduling.assignments[1].task_id == modest.id
+
+
+async def test_alike_tasks_are_given_together_each_as_an_attempt_of_its_own(scheduling: Scheduling) -> None:
+    earlier = NOON - timedelta(seconds=1)
+    tasks = [
+        await scheduling.accept(id=task_id_for("p1", f"{n}"), params={"prompt": f"{n}"}, created_at=earlier)
+        for n in range(3)
+    ]
+    other = await scheduling.accept(id=task_id_for("p1", "other"), params={"prompt": "other", "steps": 9})
+    await scheduling.heartbeat()
+    given = scheduling.assignments
+    assert {one.task_id for one in given} == {task.id for task in tasks}
+    assert {(one.batch, one.together) for one in given} == {(f"{given[0].task_id}:1", 3)}
+    assert [(found.phase, found.attempt) for task in tasks if (found := await scheduling.now(task))] == [
+        (Phase.ASSIGNED, 1)
+    ] * 3
+    assert (await scheduling.now(other)).phase is Phase.QUEUED
+    await scheduling.heartbeat()
+    assert len(scheduling.assignments) == 3, "a worker that holds a batch is busy"
+
+
+async def test_what_was_moved_meanwhile_does_not_keep_the_others_from_going_together(scheduling: Scheduling) -> None:
+    tasks = [await scheduling.accept(id=task_id_for("p1", f"{n}"), params={"prompt": f"{n}"}) for n in range(3)]
+    await scheduling.tasks.change(tasks[1].id, lambda found: RequestCancel())
+    await scheduling.heartbeat()
+    assert {one.task_id for one in scheduling.assignments} == {tasks[0].id, tasks[2].id}
+
+
+async def test_a_task_that_finds_a_free_worker_waits_for_no_others(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    await scheduling.accept()
+    assert [(one.batch, one.together) for one in scheduling.assignments] == [(None, 1)]
+
+
+async def test_of_a_batch_of_which_one_is_never_begun_the_others_go_on(scheduling: Scheduling) -> None:
+    first, second = [await scheduling.accept(id=task_id_for("p1", n), params={"prompt": n}) for n in "ab"]
+    await scheduling.heartbeat()
+    await scheduling.generate(first)
+    run = Run(task_id=first.id, attempt=1, phase=Phase.GENERATING, on_device=True)
+    await scheduling.pass_time(seconds=10)
+    await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
+    await scheduling.pass_time(seconds=6)
+    await scheduling.heartbeat(state=WorkerState.BUSY, runs=(run,))
+    assert (await scheduling.now(first)).phase is Phase.GENERATING
+    found = await scheduling.now(second)
+    assert (found.phase, found.failures) == (Phase.QUEUED, 0)
+    await scheduling.heartbeat(worker_id="worker-2")
+    assert (scheduling.assignments[-1].task_id, scheduling.assignments[-1].together) == (second.id, 1)
+
+
+async def test_what_has_failed_goes_with_nobody(scheduling: Scheduling) -> None:
+    await scheduling.heartbeat()
+    first = await scheduling.accept(created_at=NOON - timedelta(seconds=1))
+    await scheduling.generate(first)
+    for n in "ab":
+        await scheduling.accept(id=task_id_for("p1", n), params={"prompt": n})
+    await scheduling.pass_time(seconds=31)
+    await scheduling.pass_time(seconds=3)
+    await scheduling.heartbeat(worker_id="worker-2")
+    assert [(one.task_id, one.together) for one in scheduling.assignments[1:]] == [(first.id, 1)]

@@ -138,4 +138,4 @@ async def test_ageing_counts_from_when_a_task_was_heard_of(skewed: Skewed) -> No
     await skewed.pass_time(minutes=10)
     await skewed.submit("p2", priority="medium")
     await skewed.beat()
-    assert [one.task_id for one in skewed.assignments] == [old.id]
+    assert skewed.assignments[0].task_id == old.id

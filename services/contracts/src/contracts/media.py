@@ -36,6 +36,9 @@ class Provenance(BaseModel):
     worker_id: str
     generated_at: AwareDatetime
     generate_seconds: float
+    """How long the pipeline ran, for all tasks that shared its forward pass."""
+    batch: int = Field(default=1, ge=1)
+    """How many tasks shared the pass."""
 
 
 class ProducedMedia(BaseModel):

@@ -20,6 +20,7 @@ from gpu_worker.adapters.nvml import NvmlMonitor, Unwatched
 from gpu_worker.domain.attempts import Pace
 from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.handlers.running import Running
+from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.handlers.working import Worker
 from gpu_worker.ports import Engine, Monitor
 from gpu_worker.protocol import EngineOptions
@@ -59,6 +60,7 @@ def create_around(
         publisher=outside.publisher,
         engine=engine,
         faults=faults,
+        sharing=Sharing(engine, outside.catalog, settings.worker_wait_for_batch),
         clock=outside.clock,
         randomness=random.Random(),
         changed=changed.set,

@@ -39,10 +39,12 @@ class Engine(Protocol):
     def on_device(self) -> Collection[tuple[str, int]]:
         """Task attempts that were handed over and have not left the device, whether anybody follows them or not."""
 
-    def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
-        """The job's reports up to `Encoded`, `Stopped` or `Failed`, which always comes.
+    def run(self, *jobs: RunJob) -> AsyncGenerator[JobReport]:
+        """The reports of each job up to its `Encoded`, `Stopped` or `Failed`, which always comes.
 
-        A child that dies meanwhile is replaced, and the job ends with `Failed`.
+        Several jobs share one forward pass; they must be of one model, with parameters alike but for those given
+        per item, and without inputs. One that fails or is stopped does the others no harm. A child that dies
+        meanwhile is replaced, and the jobs end with `Failed`. A child that broke is replaced after the last report.
         """
 
     def stop(self, task_id: str, attempt: int) -> None:

@@ -39,6 +39,14 @@ class RunJob(_Message):
     folder: str
 
 
+class RunTogether(_Message):
+    """Generate all of these in one forward pass. Each is reported by itself, and may be stopped by itself."""
+
+    kind: Literal["run_together"] = "run_together"
+    jobs: tuple[RunJob, ...] = Field(min_length=2)
+    """Of one model, with parameters alike but for those given per item, and without inputs."""
+
+
 class StopJob(_Message):
     """Stop this attempt at its next step."""
 
@@ -47,7 +55,7 @@ class StopJob(_Message):
     attempt: int
 
 
-Command = Annotated[RunJob | StopJob, Field(discriminator="kind")]
+Command = Annotated[RunJob | RunTogether | StopJob, Field(discriminator="kind")]
 
 
 class EngineReady(_Message):
@@ -90,6 +98,9 @@ class Generated(_Message):
     task_id: TaskId
     attempt: int
     seconds: float
+    """Of the pipeline's call, which all jobs of its pass have shared."""
+    batch: int = 1
+    """How many these were."""
     device: Device
 
 

@@ -21,6 +21,8 @@ class WorkerSettings(ProcessSettings):
     worker_heartbeat: Duration = timedelta(seconds=5)
     worker_threads: int | None = None
     """CPU threads of the engine; torch's own choice when left out."""
+    worker_wait_for_batch: Duration = timedelta(seconds=0.3)
+    """How long the next of those that are to share a forward pass is waited for, once one of them has come."""
     worker_stop_within: Duration = timedelta(seconds=30)
     """How long a run that must stop may take to its next step before its engine is killed."""
     worker_grace: Duration = timedelta(seconds=30)

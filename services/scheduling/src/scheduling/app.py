@@ -23,6 +23,7 @@ from scheduling.adapters.ledger import SqlLedger
 from scheduling.adapters.queue import SqlQueue
 from scheduling.adapters.tables import Table
 from scheduling.adapters.workers import HeardWorkers
+from scheduling.domain.company import company
 from scheduling.handlers.leading import Leading
 from scheduling.handlers.listening import Listening
 from scheduling.handlers.matching import Matching, Policy, Wishes
@@ -36,7 +37,8 @@ LOOK_EVERY = timedelta(minutes=1)
 def create(settings: SchedulingSettings, outside: Outside) -> Service:
     publisher = outside.publisher
     database = Database(settings.scheduling_database, Table.metadata)
-    queue, ledger = SqlQueue(database, settings.usage_half_life), SqlLedger(database)
+    queue = SqlQueue(database, settings.usage_half_life, partial(company, catalog=outside.catalog))
+    ledger = SqlLedger(database)
     workers = HeardWorkers(outside.clock, settings.lease)
     # What replicas write for each other, and into records, is by one clock.
     clock = leading = Leading(

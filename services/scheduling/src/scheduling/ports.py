@@ -9,6 +9,7 @@ from contracts.media import Medium
 from contracts.tasks import Phase, Task
 from contracts.workers import WorkerStatus
 
+from scheduling.domain.company import Company
 from scheduling.domain.leading import Leadership
 from scheduling.domain.usage import Usage
 
@@ -29,6 +30,7 @@ class Entry:
     seq: int
     worker_id: str | None
     since: datetime
+    company: Company
 
 
 class Queue(Protocol):

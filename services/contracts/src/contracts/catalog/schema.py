@@ -4,6 +4,7 @@ Validation of requests, OpenAPI, worker dispatch and `GET /api/v1/models` all de
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -36,6 +37,10 @@ class _Parameter(_Strict):
     """
     for_pipeline: bool = True
     """False for what only the encoder needs."""
+    per_item: bool = False
+    """Whether tasks may differ in it and still share one forward pass: the pipeline takes a list of it."""
+    size: bool = False
+    """Whether the memory and time of a run grow in proportion to it. For numbers with a default."""
 
 
 class IntegerParameter(_Parameter):
@@ -203,7 +208,8 @@ class Output(_Strict):
 
 
 class Batching(_Strict):
-    max: int = Field(default=1, ge=1)
+    max: int = Field(default=1, ge=1, le=64)
+    """How many tasks of default sizes may share one forward pass. Whoever comes next waits for that pass."""
 
 
 class Needs(_Strict):
@@ -271,12 +277,40 @@ class ModelEntry(_Strict):
         for name, parameter in self.parameters.items():
             if parameter.visibility is Visibility.HIDDEN and parameter.default is None:
                 raise ValueError(f"parameter {name} is hidden and has no default")
+            if parameter.size and not _above_zero(parameter.default):
+                raise ValueError(f"parameter {name} is a size and has no default above zero")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        """A pass that fails is run again task by task, and each task's time limit counts all of that."""
+        if self.batching.max > 1 and 2 * self.batching.max * self.run_seconds > self.time_limit_minutes * 60:
+            raise ValueError(f"{self.batching.max} tasks that share a pass could not be run again one by one in time")
+        if self.batching.max > 1 and self.inputs:
+            raise ValueError("a model with inputs runs one task at a time")
         return self
 
     @property
     def open_parameters(self) -> dict[str, Parameter]:
         """The parameters a request may set."""
         return {name: p for name, p in self.parameters.items() if p.visibility is not Visibility.HIDDEN}
+
+    def shared(self, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """The parameters that tasks must have alike to share one forward pass."""
+        return {name: params.get(name, p.default) for name, p in self.parameters.items() if not p.per_item}
+
+    def most_together(self, params: Mapping[str, JsonValue]) -> int:
+        """How many tasks with these parameters may share one forward pass: fewer when each is larger than usual."""
+        larger = 1.0
+        for name, parameter in self.parameters.items():
+            if parameter.size:
+                larger *= _above_zero(params.get(name, parameter.default)) / _above_zero(parameter.default)
+        return max(1, int(self.batching.max / max(1.0, larger)))
+
+
+def _above_zero(value: JsonValue) -> float:
+    """The number, or 0 for everything else."""
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
 
 
 class Catalog(_Strict):

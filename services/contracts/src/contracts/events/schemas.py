@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from contracts.errors import MalformedEvent, Problem
 from contracts.events.envelope import CloudEvent, Event, reasons
-from contracts.identifiers import ProjectId, TaskId, WorkerId
+from contracts.identifiers import ProjectId, RequestKey, TaskId, WorkerId
 from contracts.media import Medium
 from contracts.tasks import Phase, ProcessingProgress, Task
 from contracts.topics import (
@@ -103,6 +103,10 @@ class Assignment(Event):
     task_id: TaskId
     attempt: int
     lease_seconds: float
+    batch: RequestKey | None = None
+    """Names what may share one forward pass: the attempts that the worker is given under the same name."""
+    together: int = Field(default=1, ge=1)
+    """How many these are, should none be lost. Each is an attempt of its own, and can be run alone."""
 
 
 class CancelRequested(Event):

@@ -132,6 +132,10 @@ class Task(TaskRequest):
     phase: Phase = Phase.QUEUED
     phase_since: AwareDatetime
     phase_seconds: dict[Phase, float] = {}
+    together: int = Field(default=1, ge=1)
+    """How many tasks share the device with this one in its run."""
+    shared_seconds: float = Field(default=0.0, ge=0)
+    """What of `phase_seconds` other tasks of the same forward passes answer for."""
     attempt: int = 0
     failures: int = 0
     seq: int = 1

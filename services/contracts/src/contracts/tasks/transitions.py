@@ -40,6 +40,8 @@ STORE_WITHIN = timedelta(minutes=5)
 ENCODE_WITHIN = timedelta(minutes=30)
 """From the last step to the result in staging. The catalog's time limit is for what uses a device."""
 PICK_UP_WITHIN = timedelta(minutes=5)
+SHARE_A_DEVICE = (Phase.LOADING_MODEL, Phase.GENERATING)
+"""Each result is encoded by itself."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Advance:
     attempt: int
     phase: Phase
     progress: ProcessingProgress | None = None
+    together: int = 1
+    """How many tasks share the device with this one."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Produce:
     attempt: int
     media: ProducedMedia
     generated_at: datetime
+    together: int = 1
+    """How many tasks shared the device with this one."""
 
 
 @dataclass(frozen=True)
@@ -178,31 +184,43 @@ def _enter(task: Task, phase: Phase, now: datetime, **changes: Any) -> Task:
         raise IllegalTransition(f"task {task.id} is {task.phase.value} and cannot become {phase.value}")
     if phase.terminal:
         changes |= {"finished_at": now, "deadline": None, "not_before": None}
-    return _save(task, now, phase=phase, phase_since=now, phase_seconds=_time_spent(task, now), **changes)
+    spent = _time_spent(task, now)
+    changes |= {
+        "phase_seconds": {**task.phase_seconds, task.phase: task.phase_seconds.get(task.phase, 0.0) + spent},
+        "shared_seconds": task.shared_seconds + _others_part(task, spent),
+    }
+    return _save(task, now, phase=phase, phase_since=now, **changes)
 
 
 def _save(task: Task, now: datetime, **changes: Any) -> Task:
     return task.model_copy(update={**changes, "seq": task.seq + 1, "updated_at": max(now, task.updated_at)})
 
 
-def _time_spent(task: Task, until: datetime) -> dict[Phase, float]:
+def _time_spent(task: Task, until: datetime) -> float:
     # Services' clocks differ: a phase that seems to end before it began took no time.
-    spent = max(0.0, (until - task.phase_since).total_seconds())
-    return {**task.phase_seconds, task.phase: task.phase_seconds.get(task.phase, 0.0) + spent}
+    return max(0.0, (until - task.phase_since).total_seconds())
+
+
+def _others_part(task: Task, spent: float) -> float:
+    """A device that runs tasks together is used by each of them for its part of the time."""
+    return spent * (1 - 1 / task.together) if task.phase in SHARE_A_DEVICE else 0.0
 
 
 def _assign(task: Task, move: Assign, now: datetime) -> Task:
     return _enter(
         task, Phase.ASSIGNED, now,
         attempt=task.attempt + 1, worker_id=move.worker_id, deadline=move.start_by, not_before=None, progress=None,
-        produced=None,
+        produced=None, together=1,
     )  # fmt: skip
 
 
 def _advance(task: Task, move: Advance, now: datetime) -> Task:
     _fenced(task, move.attempt)
     if task.phase is move.phase:
-        return task if move.progress == task.progress else _save(task, now, progress=move.progress)
+        said = (move.progress, move.together) == (task.progress, task.together)
+        return task if said else _save(task, now, progress=move.progress, together=move.together)
+    # Who shared the phase that ends here is known better now than when it began.
+    task = task.model_copy(update={"together": move.together})
     started_at, deadline = task.started_at, task.deadline
     if task.phase is Phase.ASSIGNED:
         started_at, deadline = now, now + timedelta(seconds=task.time_limit_seconds)
@@ -215,6 +233,7 @@ def _produce(task: Task, move: Produce, now: datetime) -> Task:
     _fenced(task, move.attempt)
     if task.phase is Phase.STORING:
         return task
+    task = task.model_copy(update={"together": move.together})
     if task.phase is Phase.GENERATING:
         # Two phases and one save, so the two share a `seq`.
         encoding = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))

@@ -29,6 +29,7 @@ from gpu_worker.protocol import (
     JobReport,
     Report,
     RunJob,
+    RunTogether,
     SetupFailed,
     StopJob,
     Stopped,
@@ -102,21 +103,24 @@ class EngineProcess:
                 await keeping
             self._kill()
 
-    async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
+    async def run(self, *jobs: RunJob) -> AsyncGenerator[JobReport]:
         await self._ready.wait()
         reports: asyncio.Queue[JobReport] = asyncio.Queue()
-        self._jobs[job.task_id, job.attempt] = reports
-        self._on_device.add((job.task_id, job.attempt))
+        left, broken = {(job.task_id, job.attempt) for job in jobs}, False
+        self._jobs |= dict.fromkeys(left, reports)
+        self._on_device |= left
         try:
-            self._send(job)
-            while True:
+            self._send(jobs[0] if len(jobs) == 1 else RunTogether(jobs=jobs))
+            while left:
                 report = await reports.get()
                 yield report
                 if isinstance(report, Encoded | Stopped | Failed):
-                    break
+                    left.discard((report.task_id, report.attempt))
+                    broken = broken or (isinstance(report, Failed) and report.broken)
         finally:
-            del self._jobs[job.task_id, job.attempt]
-        if isinstance(report, Failed) and report.broken:
+            for job in jobs:
+                del self._jobs[job.task_id, job.attempt]
+        if broken:
             await self.replace()
 
     def stop(self, task_id: str, attempt: int) -> None:

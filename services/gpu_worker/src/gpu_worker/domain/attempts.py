@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contracts.catalog import HubSource, ModelEntry
@@ -24,11 +24,18 @@ class Attempt:
     generating_since: datetime | None = None
     generated_at: datetime | None = None
     generate_seconds: float = 0.0
+    batch: int = 1
+    """How many shared the call that made the result."""
+    together: int = field(init=False)
+    """How many share the device, as far as is known."""
     published_at: datetime | None = None
     saved_at: datetime | None = None
     stopping: bool = False
     killing: Awaitable[None] | None = None
     saying: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.together = self.assignment.together
 
     @property
     def key(self) -> tuple[str, int]:
@@ -94,4 +101,5 @@ def provenance(
         worker_id=attempt.assignment.worker_id,
         generated_at=attempt.generated_at or now,
         generate_seconds=attempt.generate_seconds,
+        batch=attempt.batch,
     )

@@ -1,4 +1,5 @@
-"""The engine child's main loop: one job after the other, stopped when the supervisor says so.
+"""The engine child's main loop: one forward pass after the other, for one job or several, stopped when the
+supervisor says so.
 
 Generating runs on the main thread. Encoding runs on a second one, so that the device is already busy
 with the next job. A third reads commands, so that a stop is heard in the middle of a run, and ends
@@ -12,7 +13,7 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,8 +25,9 @@ from contracts.catalog import Catalog, ModelEntry
 from pydantic import BaseModel
 
 from gpu_worker.engine.encoders import encode, size_and_sha256
-from gpu_worker.engine.failures import classify
+from gpu_worker.engine.failures import UnusableOutput, classify
 from gpu_worker.engine.generators import RawMedia, generate
+from gpu_worker.engine.passes import Pass, StopRequested
 from gpu_worker.engine.pipelines import Pipelines, describe, memory_budget_mb, pick_device
 from gpu_worker.protocol import (
     Encoded,
@@ -33,12 +35,10 @@ from gpu_worker.protocol import (
     EngineReady,
     Failed,
     Generated,
-    Generating,
     RunJob,
+    RunTogether,
     SetupFailed,
-    Stepped,
     StopJob,
-    Stopped,
     dump,
     read_command,
 )
@@ -46,10 +46,6 @@ from gpu_worker.protocol import (
 log = structlog.get_logger(__name__)
 
 REPORTED = ("torch", "diffusers", "transformers", "av", "pillow")
-
-
-class StopRequested(Exception):
-    """Raised out of a step's callback: the supervisor wants the run to end."""
 
 
 def main(connection: "Connection[bytes, bytes]", options: EngineOptions) -> None:
@@ -91,7 +87,7 @@ class Engine:
         self._device = device
         self._connection = connection
         self._sending = threading.Lock()
-        self._jobs: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Sequence[RunJob]] = queue.SimpleQueue()
         self._stopping: set[tuple[str, int]] = set()
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
@@ -102,7 +98,9 @@ class Engine:
     def serve(self) -> None:
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
         while True:
-            self._run(self._jobs.get())
+            jobs = self._asked.get()
+            self.run(jobs)
+            self._stopping.difference_update((job.task_id, job.attempt) for job in jobs)
 
     def _listen(self) -> None:
         while True:
@@ -115,29 +113,53 @@ class Engine:
                 case StopJob():
                     self._stopping.add((command.task_id, command.attempt))
                 case RunJob():
-                    self._jobs.put(command)
+                    self._asked.put((command,))
+                case RunTogether():
+                    self._asked.put(command.jobs)
 
-    def _run(self, job: RunJob) -> None:
-        entry = self._catalog[job.model]
+    def run(self, jobs: Sequence[RunJob]) -> None:
+        """One pass for all. If that fails each is run alone, so that none fails by another's fault."""
+        entry = self._catalog[jobs[0].model]
+        shared = Pass(jobs, self._stopping, self.report)
+        error = self._call(entry, shared)
+        if error is None:
+            return
+        if len(jobs) == 1 or not shared.began or classify(error).broken:
+            for job in shared.wanted:
+                self._report_failure(job, error)
+            return
+        log.warning("a pass failed; its jobs are run one by one", jobs=len(shared.jobs), exc_info=error)
+        self._let_go(error)
+        for job in shared.wanted:
+            self.run((job,))
+
+    def _call(self, entry: ModelEntry, shared: Pass) -> Exception | None:
+        """Why there are no outputs, unless nobody wants them."""
         try:
-            pipeline = self._pipelines.get(job.model)
-            self._raise_if_stopping(job)
-            self.report(Generating(task_id=job.task_id, attempt=job.attempt, warm_models=self._pipelines.warm))
+            pipeline = self._pipelines.get(entry.key)
+            shared.begin(self._pipelines.warm)
+            inputs = {name: Path(path) for name, path in shared.jobs[0].inputs.items()}
             started = time.perf_counter()
-            inputs = {name: Path(path) for name, path in job.inputs.items()}
-            media = generate(pipeline, entry, job.params, inputs, self._on_step(job))
+            outputs = generate(pipeline, entry, [job.params for job in shared.jobs], inputs, shared.on_step)
             seconds = time.perf_counter() - started
         except StopRequested:
-            self.report(Stopped(task_id=job.task_id, attempt=job.attempt))
+            return None
         except Exception as error:
-            self._report_failure(job, error)
-        else:
-            self.report(
-                Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, device=describe(self._device))
-            )
-            self._encoding.submit(self._encode, job, entry, media)
-        finally:
-            self._stopping.discard((job.task_id, job.attempt))
+            return error
+        for job, output in zip(shared.jobs, outputs, strict=True):
+            if job in shared.wanted:
+                self._hand_on(job, entry, output, seconds, len(shared.jobs))
+        return None
+
+    def _hand_on(
+        self, job: RunJob, entry: ModelEntry, output: RawMedia | UnusableOutput, seconds: float, batch: int
+    ) -> None:
+        if isinstance(output, UnusableOutput):
+            self._report_failure(job, output)
+            return
+        device = describe(self._device)
+        self.report(Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, batch=batch, device=device))
+        self._encoding.submit(self._encode, job, entry, output)
 
     def _encode(self, job: RunJob, entry: ModelEntry, media: RawMedia) -> None:
         try:
@@ -147,17 +169,6 @@ class Engine:
             self._report_failure(job, error)
         else:
             self.report(Encoded(task_id=job.task_id, attempt=job.attempt, path=str(path), size=size, sha256=sha256))
-
-    def _on_step(self, job: RunJob) -> Callable[[int, int], None]:
-        def on_step(step: int, total: int) -> None:
-            self._raise_if_stopping(job)
-            self.report(Stepped(task_id=job.task_id, attempt=job.attempt, step=step, total=total))
-
-        return on_step
-
-    def _raise_if_stopping(self, job: RunJob) -> None:
-        if (job.task_id, job.attempt) in self._stopping:
-            raise StopRequested
 
     def _report_failure(self, job: RunJob, error: Exception) -> None:
         failure = classify(error)
@@ -169,9 +180,7 @@ class Engine:
             code=failure.problem.code,
             exc_info=error,
         )
-        # The traceback holds on to the tensors of the failed run.
-        error.__traceback__ = None
-        self._pipelines.clean_up()
+        self._let_go(error)
         self.report(
             Failed(
                 task_id=job.task_id,
@@ -181,3 +190,8 @@ class Engine:
                 device_fault=failure.device_fault,
             )
         )
+
+    def _let_go(self, error: Exception) -> None:
+        # The traceback holds on to the tensors of the failed run.
+        error.__traceback__ = None
+        self._pipelines.clean_up()

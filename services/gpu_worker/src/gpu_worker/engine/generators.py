@@ -1,8 +1,9 @@
 """Running a pipeline: the catalog's parameters in, raw media out, a call at every step."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,18 @@ RawMedia = Picture | Clip | Sound
 
 
 def generate(
-    pipeline: Any, entry: ModelEntry, params: Mapping[str, JsonValue], inputs: Mapping[str, Path], on_step: OnStep
-) -> RawMedia:
-    """Runs the pipeline once. Raises whatever it raises, `UnusableInput` and `UnusableOutput`."""
-    arguments = _arguments(entry, params)
+    pipeline: Any,
+    entry: ModelEntry,
+    params: Sequence[Mapping[str, JsonValue]],
+    inputs: Mapping[str, Path],
+    on_step: OnStep,
+) -> list[RawMedia | UnusableOutput]:
+    """Runs the pipeline once, for one task or for several that differ in what is given per item only.
+
+    Returns each one's media, or why it cannot be used. Raises whatever the pipeline raises, and `UnusableInput`.
+    """
+    each = [_arguments(entry, of_one) for of_one in params]
+    arguments = each[0] if len(each) == 1 else _joined(entry, each)
     for name, path in inputs.items():
         arguments[name] = _shrunk(_read_image(path), entry.inputs[name].longest_side)
     if entry.generator is Generator.IMAGE_TO_VIDEO:
@@ -59,12 +68,28 @@ def generate(
     with torch.inference_mode():
         match entry.medium:
             case Medium.IMAGE:
-                return _picture(pipeline(**arguments, output_type="np"))
+                return [_usable(_picture, one) for one in pipeline(**arguments, output_type="np").images]
             case Medium.VIDEO:
-                frame_rate = params[entry.output.frame_rate or ""]
-                return _clip(pipeline(**arguments, output_type="np"), frame_rate)
+                as_clip = partial(_clip, float(params[0][entry.output.frame_rate or ""]))  # type: ignore[arg-type]
+                return [_usable(as_clip, one) for one in pipeline(**arguments, output_type="np").frames]
             case Medium.AUDIO:
-                return _sound(pipeline(**arguments, output_type="pt"), pipeline.vae.sampling_rate)
+                as_sound = partial(_sound, int(pipeline.vae.sampling_rate))
+                return [_usable(as_sound, one) for one in pipeline(**arguments, output_type="pt").audios]
+
+
+def _joined(entry: ModelEntry, each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The arguments of one call for all: a list where each has its own, one value where they must be alike."""
+    per_item = {parameter.argument or name for name, parameter in entry.parameters.items() if parameter.per_item}
+    joined: dict[str, Any] = {}
+    for name in {name: None for arguments in each for name in arguments}:
+        values = [arguments.get(name) for arguments in each]
+        if name in per_item and None not in values:
+            joined[name] = values
+        elif all(value == values[0] for value in values):
+            joined[name] = values[0]
+        else:
+            raise ValueError(f"tasks that differ in {name} cannot share a pass")
+    return joined
 
 
 def _arguments(entry: ModelEntry, params: Mapping[str, JsonValue]) -> dict[str, Any]:
@@ -97,17 +122,24 @@ def _watch_steps(pipeline: Any, on_step: OnStep) -> dict[str, Any]:
     return {"callback": after_step_old, "callback_steps": 1}
 
 
+def _usable(made_of: Callable[[Any], RawMedia], output: Any) -> RawMedia | UnusableOutput:
+    """One task's media. What is wrong with them is no matter of those that were made in the same pass."""
+    try:
+        return made_of(output)
+    except UnusableOutput as error:
+        return error
+
+
 def _picture(output: Any) -> Picture:
-    pixels = _finite(output.images[0])
-    return Picture(Image.fromarray((pixels * 255).round().astype(np.uint8)))
+    return Picture(Image.fromarray((_finite(output) * 255).round().astype(np.uint8)))
 
 
-def _clip(output: Any, frame_rate: Any) -> Clip:
-    return Clip(_finite(output.frames[0]), float(frame_rate))
+def _clip(frame_rate: float, output: Any) -> Clip:
+    return Clip(_finite(output), frame_rate)
 
 
-def _sound(output: Any, sample_rate: int) -> Sound:
-    return Sound(np.clip(_finite(output.audios[0].float().cpu().numpy()), -1, 1), int(sample_rate))
+def _sound(sample_rate: int, output: Any) -> Sound:
+    return Sound(np.clip(_finite(output.float().cpu().numpy()), -1, 1), sample_rate)
 
 
 def _finite(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

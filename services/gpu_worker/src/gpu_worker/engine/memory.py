@@ -31,7 +31,7 @@ class Rung:
 def rungs(pipeline: Any, device: torch.device) -> list[Rung]:
     """What this pipeline has, the least costly first."""
     found = []
-    vae = getattr(pipeline, "vae", None)
+    vae: Any = pipeline.vae
     if hasattr(vae, "enable_slicing"):
         found.append(Rung("vae_slicing", vae.enable_slicing, vae.disable_slicing))
     if hasattr(vae, "enable_tiling"):

@@ -38,6 +38,7 @@ from contracts.topics import App, staging_key
 
 from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
 from gpu_worker.domain.health import DeviceFaults
+from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.ports import Engine
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
 
@@ -46,6 +47,12 @@ log = structlog.get_logger(__name__)
 ENCODING_SAID_AFTER_SECONDS = 3.0
 """Well within the grace that the watchdog gives over the time limit."""
 OVER = (StaleAttempt, IllegalTransition, NotFound)
+TOO_LONG_TOGETHER = Problem.of(
+    "time-limit-exceeded-together",
+    "The forward pass took too long",
+    "It was shared with other tasks. The next attempt is run alone, and has the whole time limit for itself.",
+    retryable=True,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Running:
     publisher: Publisher
     engine: Engine
     faults: DeviceFaults
+    sharing: Sharing
     clock: Clock
     randomness: random.Random
     changed: Callable[[], None]
@@ -110,7 +118,7 @@ class Running:
         asyncio.get_running_loop().call_later(self.stop_within.total_seconds(), self._kill_if_stuck, attempt)
 
     def _kill_if_stuck(self, attempt: Attempt) -> None:
-        if attempt.key in self.engine.on_device:
+        if attempt.key in self.engine.on_device and not self.sharing.others_wanted(attempt):
             log.warning("the run did not stop in time; its engine is killed", task_id=attempt.assignment.task_id)
             attempt.killing = asyncio.ensure_future(self.engine.replace())
 
@@ -161,12 +169,14 @@ class Running:
         """Follows the engine to the job's end, and makes sure that there is one."""
         last: JobReport | None = None
         try:
-            async with asyncio.timeout(task.time_limit_seconds) as limit, aclosing(self.engine.run(job)) as reports:
+            async with (
+                asyncio.timeout(task.time_limit_seconds) as limit,
+                aclosing(self.sharing.run(attempt, job)) as reports,
+            ):
+                # Read to their very end: an engine that broke is replaced after the last one.
                 async for last in reports:
                     if isinstance(last, Failed) and last.device_fault and not attempt.stopping:
                         self.faults.happened(task.id, self.clock.now(), last.problem.detail)
-                    if isinstance(last, Encoded | Stopped | Failed):
-                        return last
                     if isinstance(last, Generated):
                         limit.reschedule(None)
                         self.faults.did_right()
@@ -174,12 +184,15 @@ class Running:
         except TimeoutError:
             log.warning("the time limit is exceeded; the engine is killed", task_id=task.id)
             await self.engine.replace()
-            return Failed(task_id=job.task_id, attempt=job.attempt, problem=TIME_LIMIT_EXCEEDED)
+            problem = TIME_LIMIT_EXCEEDED if attempt.together == 1 else TOO_LONG_TOGETHER
+            return Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
         finally:
             self._leave_device(attempt)
             if not isinstance(last, Encoded | Stopped | Failed):
                 # Nobody follows it any more, and the next job would wait behind it on the same device.
                 self._stop_engine(attempt)
+        if isinstance(last, Encoded | Stopped | Failed):
+            return last
         raise AssertionError("an engine's reports end with Encoded, Stopped or Failed")
 
     async def _follow(self, attempt: Attempt, report: JobReport) -> None:
@@ -192,8 +205,8 @@ class Running:
             case Stepped(step=step, total=total):
                 attempt.stepped(step, total, now)
                 await self._tell_progress(attempt, now)
-            case Generated(seconds=seconds):
-                attempt.generate_seconds, attempt.generated_at = seconds, now
+            case Generated(seconds=seconds, batch=batch):
+                attempt.generate_seconds, attempt.batch, attempt.generated_at = seconds, batch, now
                 attempt.phase = Phase.ENCODING
                 self._leave_device(attempt)
                 attempt.saying = asyncio.create_task(self._say_that_it_encodes(attempt))
@@ -246,7 +259,7 @@ class Running:
             sha256=encoded.sha256,
             provenance=provenance(task, entry, attempt, self.engine.device, self.engine.versions, now),
         )
-        produce = Produce(task.attempt, media, attempt.generated_at or now)
+        produce = Produce(task.attempt, media, attempt.generated_at or now, attempt.together)
         try:
             await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else produce)
         except OVER:
@@ -263,7 +276,7 @@ class Running:
 
     async def _advance(self, attempt: Attempt, phase: Phase, *, keep_trying: bool = True) -> None:
         attempt.phase = phase
-        move = Advance(attempt.assignment.attempt, phase, attempt.progress)
+        move = Advance(attempt.assignment.attempt, phase, attempt.progress, attempt.together)
         task = await self._save(attempt, lambda _found: move, keep_trying=keep_trying)
         if task.cancel_requested:
             self.stop(attempt)

@@ -15,8 +15,12 @@ from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobRepor
 Job = Callable[[str, int], RunJob]
 
 
-async def run(engine: Engine, job: RunJob) -> list[JobReport]:
-    return [report async for report in engine.run(job)]
+async def run(engine: Engine, *jobs: RunJob) -> list[JobReport]:
+    return [report async for report in engine.run(*jobs)]
+
+
+def of(job: RunJob, reports: list[JobReport]) -> list[JobReport]:
+    return [report for report in reports if (report.task_id, report.attempt) == (job.task_id, job.attempt)]
 
 
 class EngineConformance:
@@ -72,3 +76,51 @@ class EngineConformance:
         engine.stop(long.task_id, long.attempt)
         assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
         assert not engine.on_device
+
+    async def test_jobs_that_share_a_pass_are_reported_each_by_itself(self, engine: Engine, job: Job) -> None:
+        jobs = [job(name, 3) for name in "abc"]
+        reports = await run(engine, *jobs)
+        for one in jobs:
+            assert [type(report) for report in of(one, reports)] == [Generating, *[Stepped] * 3, Generated, Encoded]
+        assert {report.batch for report in reports if isinstance(report, Generated)} == {3}
+        assert not engine.on_device
+
+    async def test_stopping_one_does_the_others_of_its_pass_no_harm(self, engine: Engine, job: Job) -> None:
+        unwanted, wanted = job("unwanted", 12), job("wanted", 12)
+        reports = []
+        async for report in engine.run(unwanted, wanted):
+            reports.append(report)
+            if isinstance(report, Stepped) and report.step == 1:
+                engine.stop(unwanted.task_id, unwanted.attempt)
+        assert isinstance(of(unwanted, reports)[-1], Stopped)
+        assert len(of(unwanted, reports)) < 10
+        assert [type(report) for report in of(wanted, reports)] == [Generating, *[Stepped] * 12, Generated, Encoded]
+
+    async def test_a_pass_of_which_all_is_stopped_ends(self, engine: Engine, job: Job) -> None:
+        jobs = [job(name, 50) for name in "ab"]
+        reports = []
+        async for report in engine.run(*jobs):
+            reports.append(report)
+            for one in jobs:
+                engine.stop(one.task_id, one.attempt)
+        assert [isinstance(of(one, reports)[-1], Stopped) for one in jobs] == [True, True]
+        assert len(reports) < 20
+        assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
+
+    async def test_what_one_of_a_pass_is_refused_for_fails_nobody_else(self, engine: Engine, job: Job) -> None:
+        good, bad = job("good", 2), job("bad", 2)
+        bad = bad.model_copy(update={"params": {**bad.params, "prompt": 7}})
+        reports = await run(engine, bad, good)
+        failed = of(bad, reports)[-1]
+        assert isinstance(failed, Failed)
+        assert (failed.problem.code, failed.problem.retryable) == ("pipeline-refused", False)
+        assert isinstance(of(good, reports)[-1], Encoded)
+
+    async def test_a_replaced_child_fails_everybody_in_its_pass(self, engine: Engine, job: Job) -> None:
+        jobs, reports = [job(name, 50) for name in "ab"], []
+        async for report in engine.run(*jobs):
+            reports.append(report)
+            if isinstance(report, Stepped) and len(reports) == 3:
+                await engine.replace()
+        assert [type(of(one, reports)[-1]) for one in jobs] == [Failed, Failed]
+        assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)

@@ -18,6 +18,7 @@ PNG = bytes.fromhex(
     "0000000a49444154789c63680000008200817740c9c20000000049454e44ae426082"
 )
 CRASHED = Problem.of("engine-crashed", "The engine crashed", "as the script says", retryable=True)
+REFUSED = Problem.of("pipeline-refused", "The pipeline refused the parameters", "the prompt", retryable=False)
 
 Script = Callable[["ScriptedEngine", RunJob], AsyncGenerator[JobReport]]
 
@@ -32,6 +33,8 @@ class ScriptedEngine:
         self.on_device: set[tuple[str, int]] = set()
         self._followed: set[tuple[str, int]] = set()
         self.jobs: list[RunJob] = []
+        self.passes: list[tuple[RunJob, ...]] = []
+        """The same jobs, with those together that shared a pass."""
         self.stopped: set[tuple[str, int]] = set()
         self.child_gone = asyncio.Event()
         """Set when the child of now is replaced; the next has an event of its own."""
@@ -42,18 +45,32 @@ class ScriptedEngine:
         self.versions = {"engine": "scripted"}
         self.warm_models: tuple[ModelKey, ...] = ()
 
-    async def run(self, job: RunJob) -> AsyncGenerator[JobReport]:
-        self.jobs.append(job)
-        self.on_device.add((job.task_id, job.attempt))
-        self._followed.add((job.task_id, job.attempt))
+    async def run(self, *jobs: RunJob) -> AsyncGenerator[JobReport]:
+        keys = {(job.task_id, job.attempt) for job in jobs}
+        self.jobs.extend(jobs)
+        self.passes.append(jobs)
+        self.on_device |= keys
+        self._followed |= keys
+        streams = [self._follow(job, len(jobs), self.child_gone) for job in jobs]
+        broken = False
         try:
-            async with aclosing(self._follow(job, self.child_gone)) as reports:
-                async for report in reports:
-                    yield report
+            # Step by step for all of them, as one forward pass would.
+            while streams:
+                for stream in list(streams):
+                    report = await anext(stream, None)
+                    if report is None:
+                        streams.remove(stream)
+                    else:
+                        broken = broken or (isinstance(report, Failed) and report.broken)
+                        yield report
         finally:
-            self._followed.discard((job.task_id, job.attempt))
+            for stream in streams:
+                await stream.aclose()
+            self._followed -= keys
+        if broken:
+            await self.replace()
 
-    async def _follow(self, job: RunJob, gone: asyncio.Event) -> AsyncGenerator[JobReport]:
+    async def _follow(self, job: RunJob, batch: int, gone: asyncio.Event) -> AsyncGenerator[JobReport]:
         async with aclosing(self.script(self, job)) as reports:
             async for report in reports:
                 if gone.is_set():
@@ -63,7 +80,7 @@ class ScriptedEngine:
                     self.warm_models = report.warm_models
                 if isinstance(report, Generated | Stopped | Failed):
                     self.on_device.discard((job.task_id, job.attempt))
-                yield report
+                yield report.model_copy(update={"batch": batch}) if isinstance(report, Generated) else report
 
     def stop(self, task_id: str, attempt: int) -> None:
         self.stopped.add((task_id, attempt))
@@ -78,9 +95,12 @@ class ScriptedEngine:
 
 
 async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
-    """Every step in no time, and at the end one grey pixel."""
+    """Every step in no time, and at the end one grey pixel. A prompt that is no text is refused."""
     task_id, attempt = job.task_id, job.attempt
     yield Generating(task_id=task_id, attempt=attempt, warm_models=(job.model,))
+    if not isinstance(job.params.get("prompt", ""), str):
+        yield Failed(task_id=task_id, attempt=attempt, problem=REFUSED)
+        return
     total = int(str(job.params.get("steps", 1)))
     for step in range(1, total + 1):
         await asyncio.sleep(0)
@@ -97,14 +117,15 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
 
 async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
     """Begins, and then hears nothing until the child is replaced."""
+    gone = engine.child_gone
     yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
-    await engine.child_gone.wait()
+    await gone.wait()
     yield Failed(task_id=job.task_id, attempt=job.attempt, problem=CRASHED, device_fault=True)
 
 
-def failing(problem: Problem) -> Script:
+def failing(problem: Problem, broken: bool = False) -> Script:
     async def fail(_engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
         yield Generating(task_id=job.task_id, attempt=job.attempt, warm_models=(job.model,))
-        yield Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
+        yield Failed(task_id=job.task_id, attempt=job.attempt, problem=problem, broken=broken)
 
     return fail

@@ -1,6 +1,6 @@
 """The queue as a table that replicas share: whatever decides is one statement, never a read and then a write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from scheduling.adapters.ledger import charge
 from scheduling.adapters.tables import EntryRow
+from scheduling.domain.company import Company
 from scheduling.domain.usage import gpu_seconds
 from scheduling.domain.watching import REMEMBERED, hard_deadline, startable_at
 from scheduling.ports import Entry
@@ -87,15 +88,16 @@ NEXT_DUE = select(func.min(col(EntryRow.look_at)))
 
 
 class SqlQueue:
-    def __init__(self, database: Database, half_life: timedelta) -> None:
+    def __init__(self, database: Database, half_life: timedelta, company: Callable[[Task], Company]) -> None:
         self._database = database
         self._half_life = half_life
+        self._company = company
 
     async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
-        return await self._keep(HEAR, _row(task, now, look_again_at), now)
+        return await self._keep(HEAR, self._row(task, now, look_again_at), now)
 
     async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
-        await self._keep(CORRECT, {**_row(task, now, look_again_at), "heard_seq": heard_seq}, now)
+        await self._keep(CORRECT, {**self._row(task, now, look_again_at), "heard_seq": heard_seq}, now)
 
     async def _keep(self, keep: Any, row: dict[str, Any], now: datetime) -> bool:
         async with self._database.transaction() as tx:
@@ -103,6 +105,30 @@ class SqlQueue:
             if kept is not None and kept.gpu_seconds > kept.charged_before:
                 await charge(tx, row["project_id"], kept.gpu_seconds - kept.charged_before, now, self._half_life)
         return kept is not None
+
+    def _row(self, task: Task, now: datetime, look_again_at: datetime) -> dict[str, Any]:
+        company = self._company(task)
+        return {
+            "task_id": task.id,
+            "project_id": task.project_id,
+            "medium": task.medium.value,
+            "model": task.model,
+            "rank": RANK[task.priority],
+            "phase": task.phase.value,
+            "phase_heard_at": now,
+            "attempt": task.attempt,
+            "seq": task.seq,
+            "worker_id": task.worker_id,
+            "since": min(task.created_at, now),
+            "not_before": startable_at(task, now),
+            "hard_deadline": hard_deadline(task, now),
+            "look_at": look_again_at,
+            "forget_at": None,
+            "alike": company.alike,
+            "most_together": company.most,
+            "gpu_seconds": gpu_seconds(task),
+            "charged_before": 0.0,
+        }
 
     async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
         ended = {"ended_id": task_id, "ended_at_seq": ended_at_seq, "until": now + REMEMBERED}
@@ -156,28 +182,6 @@ async def _put_off(tx: Transaction, until: datetime, *which: Any) -> None:
     await tx.execute(update(EntryRow).where(col(EntryRow.phase).in_(RUNNING), *which).values(look_at=look_at))
 
 
-def _row(task: Task, now: datetime, look_again_at: datetime) -> dict[str, Any]:
-    return {
-        "task_id": task.id,
-        "project_id": task.project_id,
-        "medium": task.medium.value,
-        "model": task.model,
-        "rank": RANK[task.priority],
-        "phase": task.phase.value,
-        "phase_heard_at": now,
-        "attempt": task.attempt,
-        "seq": task.seq,
-        "worker_id": task.worker_id,
-        "since": min(task.created_at, now),
-        "not_before": startable_at(task, now),
-        "hard_deadline": hard_deadline(task, now),
-        "look_at": look_again_at,
-        "forget_at": None,
-        "gpu_seconds": gpu_seconds(task),
-        "charged_before": 0.0,
-    }
-
-
 def _entry(row: Any) -> Entry:
     return Entry(
         task_id=row.task_id,
@@ -191,4 +195,5 @@ def _entry(row: Any) -> Entry:
         seq=row.seq,
         worker_id=row.worker_id,
         since=row.since,
+        company=Company(row.alike, row.most_together),
     )

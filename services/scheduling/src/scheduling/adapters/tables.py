@@ -34,6 +34,8 @@ class EntryRow(Table, table=True):
     look_at: datetime | None = Field(sa_type=UtcDateTime, index=True)
     """None once everybody has heard of the task's end."""
     forget_at: datetime | None = Field(sa_type=UtcDateTime, index=True)
+    alike: str | None
+    most_together: int
     gpu_seconds: float
     charged_before: float
     """`gpu_seconds` as they were before the row was last written: what lies between is to be charged."""

@@ -3,29 +3,19 @@
 Priority first; within a priority the project that has used the fewest GPU-seconds lately, counting
 what it runs right now; within a project the longest waiting. Ageing lifts whoever waits too long, so
 that nothing waits for ever. A loaded model is preferred while that is worth more than it costs.
+
+Only when every free worker has been given a task, others go along with these where a forward pass has room.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduling.domain.riding import Batch, Waiting, riders
+
 HIGHEST_RANK = 2
 PATIENCE_IN_LOADS = 4
 """How many loading times a task lets others go first because their model is loaded."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A task that could start now."""
-
-    task_id: str
-    project_id: str
-    model: str
-    rank: int
-    """0 for low, 1 for medium, 2 for high priority."""
-    since: datetime
-    run_seconds: float
-    load_seconds: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,9 @@ class FreeWorker:
 class Pairing:
     task_id: str
     worker_id: str
+    goes_with: str | None = None
+    """The task whose forward pass it shares, itself for the one that others go along with."""
+    together: int = 1
 
 
 def match(
@@ -49,11 +42,12 @@ def match(
     now: datetime,
     ageing: timedelta,
 ) -> list[Pairing]:
-    """Pairs tasks with free slots until one of the two runs out.
+    """Pairs tasks with free slots until one of the two runs out, then adds those that go along, all in turn.
 
     `usage` holds GPU-seconds by project: what it used lately and what its running tasks will use.
     """
-    queue, spent, pairings = list(waiting), dict(usage), []
+    queue, spent = list(waiting), dict(usage)
+    started: list[tuple[Waiting, Batch]] = []
     free = {worker.worker_id: worker for worker in workers if worker.slots > 0}
     while queue and free:
         queue.sort(key=lambda task: _turn(task, spent, now, ageing))
@@ -63,11 +57,19 @@ def match(
         head, able = chosen
         worker = min(able, key=lambda candidate: _cost_of_switching(head, candidate))
         task = _better_use(head, worker, queue, now, ageing)
-        pairings.append(Pairing(task.task_id, worker.worker_id))
+        started.append((task, Batch(worker.worker_id, worker.models, [task])))
         queue.remove(task)
         spent[task.project_id] = spent.get(task.project_id, 0.0) + task.run_seconds
         _take_slot(free, worker, task)
-    return pairings
+    batches = [batch for _, batch in started]
+    started += riders(batches, queue, spent, lambda task: _aged_rank(task, now, ageing))
+    return [_pairing(task, batch) for task, batch in started]
+
+
+def _pairing(task: Waiting, batch: Batch) -> Pairing:
+    if len(batch.members) == 1:
+        return Pairing(task.task_id, batch.worker_id)
+    return Pairing(task.task_id, batch.worker_id, batch.members[0].task_id, len(batch.members))
 
 
 def _turn(

@@ -25,5 +25,5 @@ class Usage:
 
 
 def gpu_seconds(task: Task) -> float:
-    """What the task's attempts so far have cost."""
-    return sum(task.phase_seconds.get(phase, 0.0) for phase in ON_THE_GPU)
+    """What the task's attempts so far have cost: of what was shared with others, its own part."""
+    return sum(task.phase_seconds.get(phase, 0.0) for phase in ON_THE_GPU) - task.shared_seconds

@@ -15,15 +15,17 @@ from contracts.records import TaskRecords
 from contracts.tasks import Assign, Phase, Task
 from contracts.topics import App
 
-from scheduling.domain.matching import FreeWorker, Pairing, Waiting, match
+from scheduling.domain.matching import FreeWorker, Pairing, match
+from scheduling.domain.riding import Waiting
 from scheduling.domain.slots import Held, free_slots, says_free
 from scheduling.domain.watching import look_again_at
 from scheduling.ports import Entry, HeardWorker, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
 
-MOST_ALIKE = 8
-"""How many tasks of the same project, priority and model one pass looks at; the next pass sees the rest."""
+MOST_ALIKE = 8, 64
+"""How many tasks of the same project, priority and model one pass looks at, at least and at most; the next pass
+sees the rest."""
 PAUSE_SECONDS = 1.0
 ON_DEVICE = (Phase.ASSIGNED, Phase.LOADING_MODEL, Phase.GENERATING)
 
@@ -96,7 +98,7 @@ class Matching:
         if not workers:
             return
         now = self.clock.now()
-        ready = await self.queue.ready(medium, now, MOST_ALIKE)
+        ready = await self.queue.ready(medium, now, self._most_alike(medium, len(workers)))
         if not ready:
             return
         held = await self.queue.held(medium)
@@ -107,9 +109,18 @@ class Matching:
         for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
             if not self.leads():
                 return
-            await self._assign(pairing, entries[pairing.task_id])
+            first = entries.get(pairing.goes_with or "")
+            # The first one's attempt tells the batch from another that it led before.
+            batch = f"{first.task_id}:{first.attempt + 1}" if first else None
+            await self._assign(pairing, entries[pairing.task_id], batch)
 
-    async def _assign(self, pairing: Pairing, entry: Entry) -> None:
+    def _most_alike(self, medium: Medium, workers: int) -> int:
+        """As many as could fill every forward pass that may begin now."""
+        least, most = MOST_ALIKE
+        largest = max((model.batching.max for model in self.catalog.models if model.medium is medium), default=1)
+        return min(most, max(least, workers * largest))
+
+    async def _assign(self, pairing: Pairing, entry: Entry, batch: str | None) -> None:
         def as_heard(found: Task) -> Assign:
             if found.attempt != entry.attempt:
                 raise IllegalTransition(f"task {found.id} has had another attempt meanwhile")
@@ -128,6 +139,8 @@ class Matching:
             task_id=task.id,
             attempt=task.attempt,
             lease_seconds=self.policy.lease.total_seconds(),
+            batch=batch,
+            together=pairing.together,
         )
         # Announced first: heard after the end of a quick run, this would bring a forgotten task back into the queue,
         # where it holds its worker's slot for a while.
@@ -139,6 +152,7 @@ class Matching:
             task_id=task.id,
             attempt=task.attempt,
             worker_id=pairing.worker_id,
+            together=pairing.together,
         )
 
     async def _catch_up(self, entry: Entry) -> None:
@@ -174,6 +188,7 @@ def _waiting(entry: Entry, model: ModelEntry) -> Waiting:
         since=entry.since,
         run_seconds=model.run_seconds,
         load_seconds=model.load_seconds,
+        company=entry.company,
     )
 
 
