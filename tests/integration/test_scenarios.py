@@ -141,3 +141,17 @@ async def test_what_could_not_start_in_time_expires(platform: Platform) -> None:
         ended = await project.wait(late["id"], within=60)
         assert ended["status"] == "expired"
         await project.wait(slow["id"])
+
+
+async def test_alike_tasks_share_a_forward_pass(platform: Platform) -> None:
+    """While one runs others come; they are made together, each with its own prompt, seed, progress and end."""
+    async with platform.project() as project:
+        first = await project.submit(params={"steps": 30, "width": 256})
+        await project.wait(first["id"], "generating", "storing", "done")
+        waiting = [await project.submit(params={"prompt": f"{n} red circles", "seed": n, "steps": 6}) for n in range(4)]
+        done = [await project.wait(task["id"]) for task in waiting]
+        assert [task["status"] for task in done] == ["done"] * 4
+        assert len({task["result"]["sha256"] for task in done}) == 4
+        manifests = [(await project.http.get(task["result"]["manifest_url"])).json() for task in done]
+        assert max(manifest["provenance"]["batch"] for manifest in manifests) > 1
+        assert [manifest["provenance"]["params"]["seed"] for manifest in manifests] == [0, 1, 2, 3]

@@ -24,8 +24,9 @@ Key = tuple[str, int]
 class _Shared:
     """One forward pass: at first those that have come for it, then the engine's reports for each of them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, passes: "dict[Key, _Shared]") -> None:
         self._engine = engine
+        self._passes = passes
         self.jobs: list[RunJob] = []
         self.attempts: dict[Key, Attempt] = {}
         """Of those that are still followed."""
@@ -36,6 +37,7 @@ class _Shared:
         self.jobs.append(job)
         self.attempts[attempt.key] = attempt
         self._reports[attempt.key] = asyncio.Queue()
+        self._passes[attempt.key] = self
 
     def begin(self) -> None:
         for attempt in self.attempts.values():
@@ -50,7 +52,7 @@ class _Shared:
                 ended = isinstance(report, Encoded | Stopped | Failed)
                 yield report
         finally:
-            del self.attempts[attempt.key]
+            del self.attempts[attempt.key], self._passes[attempt.key]
             if self._running is None:
                 self.jobs = [job for job in self.jobs if (job.task_id, job.attempt) != attempt.key]
             elif not ended and not self.attempts:
@@ -72,21 +74,13 @@ class Sharing:
         self._gathering: dict[str, tuple[_Shared, asyncio.TimerHandle]] = {}
         self._passes: dict[Key, _Shared] = {}
 
-    async def run(self, attempt: Attempt, job: RunJob) -> AsyncGenerator[JobReport]:
+    def run(self, attempt: Attempt, job: RunJob) -> AsyncGenerator[JobReport]:
         """The job's reports up to its end, from a pass of its own or one that it shares."""
         assigned = attempt.assignment
         if assigned.batch is None or assigned.together == 1 or not self._may_share(assigned.batch, job):
             attempt.together = 1
-            source = self._engine.run(job)
-        else:
-            self._passes[attempt.key] = self._join(assigned.batch, attempt, job)
-            source = self._passes[attempt.key].follow(attempt)
-        try:
-            async with aclosing(source) as reports:
-                async for report in reports:
-                    yield report
-        finally:
-            self._passes.pop(attempt.key, None)
+            return self._engine.run(job)
+        return self._join(assigned.batch, attempt, job).follow(attempt)
 
     def others_wanted(self, attempt: Attempt) -> bool:
         """Whether the pass that the attempt is in must go on for somebody else."""
@@ -110,7 +104,7 @@ class Sharing:
             shared, timer = self._gathering[batch]
             timer.cancel()
         else:
-            shared = _Shared(self._engine)
+            shared = _Shared(self._engine, self._passes)
         shared.join(attempt, job)
         loop = asyncio.get_running_loop()
         self._gathering[batch] = shared, loop.call_later(self._wait.total_seconds(), self._begin, batch)
