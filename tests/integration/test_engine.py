@@ -124,7 +124,9 @@ async def test_each_of_a_pass_is_what_it_would_be_alone(
 ) -> None:
     together = alike_but_for_what_is_given_per_item(tmp_path / "together", model, count, **params)
     reports = await run(engine, *together)
-    assert {report.batch for report in reports if isinstance(report, Generated)} == {count}, "none was run again alone"
+    assert {report.execution.batch for report in reports if isinstance(report, Generated)} == {count}, (
+        "none was run again alone"
+    )
     paths = {report.task_id: Path(report.path) for report in reports if isinstance(report, Encoded)}
     made = []
     for job in alike_but_for_what_is_given_per_item(tmp_path / "alone", model, count, **params):

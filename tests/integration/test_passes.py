@@ -10,17 +10,16 @@ import pytest
 import torch
 from contracts.catalog import read_catalog
 from contracts.identifiers import task_id_for
+from contracts.media import Execution
 from gpu_worker.engine.child import Engine
 from gpu_worker.protocol import (
     Encoded,
     EngineReady,
     Failed,
     Generated,
-    Generating,
     JobReport,
     RunJob,
     SetupFailed,
-    Stepped,
     read_report,
 )
 
@@ -33,6 +32,7 @@ class Pipeline:
     """Gives everybody what `made_of` makes of their prompt, or raises what it raises."""
 
     num_timesteps = 1
+    vae: Any = None
 
     def __init__(self, made_of: Callable[[list[str]], list[Any]]) -> None:
         self.made_of = made_of
@@ -56,6 +56,9 @@ class OnePipeline:
     def get(self, _key: str) -> Pipeline:
         self.loads += 1
         return self.pipeline
+
+    def speedups(self, _key: str) -> tuple[str, ...]:
+        return ()
 
     def clean_up(self) -> None: ...
 
@@ -106,19 +109,67 @@ def test_values_that_are_no_numbers_fail_their_own_task_only(tmp_path: Path) -> 
     assert child.pipeline.calls == [["good", "bad", "better"]], "nobody was run again"
 
 
-def not_enough_memory_for_more_than_one(prompts: list[str]) -> list[Any]:
-    if len(prompts) > 1:
+def executions(found: dict[str, list[JobReport]]) -> list[Execution]:
+    return [one.execution for reports in found.values() for one in reports if isinstance(one, Generated)]
+
+
+def no_memory_for_more_than_two(prompts: list[str]) -> list[Any]:
+    if len(prompts) > 2:
         raise torch.OutOfMemoryError("tried to allocate too much")
-    return [GREY]
+    return [GREY] * len(prompts)
 
 
-def test_what_does_not_fit_together_is_run_one_by_one(tmp_path: Path) -> None:
-    child = Child(tmp_path, not_enough_memory_for_more_than_one)
-    found = child.run("a", "b")
-    assert child.pipeline.calls == [["a", "b"], ["a"], ["b"]]
+def test_what_does_not_fit_together_is_run_in_halves(tmp_path: Path) -> None:
+    child = Child(tmp_path, no_memory_for_more_than_two)
+    found = child.run("a", "b", "c", "d")
+    assert child.pipeline.calls == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"]]
     for reports in found.values():
-        assert [type(report) for report in reports] == [*[Generating, Stepped] * 2, Generated, Encoded]
-        assert [report.batch for report in reports if isinstance(report, Generated)] == [1]
+        told = [type(report).__name__ for report in reports]
+        assert told == ["Generating", "Stepped", "Generating", "Stepped", "Generated", "Encoded"]
+    assert {(one.batch, one.degraded) for one in executions(found)} == {(2, ("smaller_batch",))}
+
+
+class Vae:
+    """Saves memory when it decodes in slices or tiles, which not every run needs."""
+
+    slicing = tiling = False
+
+    def enable_slicing(self) -> None:
+        self.slicing = True
+
+    def disable_slicing(self) -> None:
+        self.slicing = False
+
+    def enable_tiling(self) -> None:
+        self.tiling = True
+
+    def disable_tiling(self) -> None:
+        self.tiling = False
+
+
+def test_what_does_not_fit_alone_is_decoded_in_tiles_and_says_so(tmp_path: Path) -> None:
+    vae = Vae()
+
+    def only_in_tiles(_prompts: list[str]) -> list[Any]:
+        if not vae.tiling:
+            # As torch says it on a CPU, where it has no class of its own for it.
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return [GREY]
+
+    child = Child(tmp_path, only_in_tiles)
+    child.pipeline.vae = vae
+    found = child.run("a")
+    assert [one.degraded for one in executions(found)] == [("vae_slicing", "vae_tiling")]
+    assert not vae.tiling, "the next run may fit without"
+
+
+def test_what_fits_nowhere_fails_and_may_be_tried_on_another_worker(tmp_path: Path) -> None:
+    def never(_prompts: list[str]) -> list[Any]:
+        raise torch.OutOfMemoryError("tried to allocate too much")
+
+    [*_, failed] = Child(tmp_path, never).run("a")["a"]
+    assert isinstance(failed, Failed)
+    assert (failed.problem.code, failed.problem.retryable) == ("gpu-out-of-memory", True)
 
 
 def broken_device(_prompts: list[str]) -> list[Any]:

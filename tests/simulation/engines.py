@@ -10,6 +10,7 @@ from typing import Protocol
 
 from contracts.catalog import Catalog
 from contracts.errors import Problem, UnsupportedMedia
+from contracts.media import Execution
 from contracts.workers import Device
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
 from storage.domain import Probe
@@ -176,7 +177,12 @@ class SimulatedEngine:
     def _hand_on(self, job: RunJob, plan: Plan, seconds: float, batch: int) -> None:
         self._leaves(_key(job))
         self._tell(
-            Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, batch=batch, device=self.device)
+            Generated(
+                task_id=job.task_id,
+                attempt=job.attempt,
+                execution=Execution(generate_seconds=seconds, batch=batch),
+                device=self.device,
+            )
         )
         encoding = asyncio.create_task(self._encode(job, plan))
         self._encoding.add(encoding)

@@ -17,7 +17,6 @@ from contracts.events import (
     parse,
     worker_heartbeat,
 )
-from contracts.identifiers import task_id_for
 from contracts.records import media_records
 from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status
 from contracts.testing.examples import NOON, a_problem, a_task, media_result
@@ -56,47 +55,6 @@ async def test_takes_nothing_before_it_has_heard_itself(start: Start) -> None:
         await worker.hear_itself()
         await until(lambda: worker.heartbeats[-1].state is WorkerState.READY)
         assert worker.heartbeats[-1].models == ("tiny-image", "tiny-image-edit")
-
-
-async def test_an_engine_that_does_not_come_up_says_why(start: Start) -> None:
-    async with start() as worker:
-        worker.engine.ready, worker.engine.setup_failure = False, "no device was found"
-        await until(lambda: bool(worker.heartbeats) and worker.heartbeats[-1].state is WorkerState.SETUP_FAILED)
-        assert worker.heartbeats[-1].reason == "no device was found"
-        worker.engine.ready, worker.engine.setup_failure = True, None
-        await worker.hear_itself()
-        await until(lambda: worker.heartbeats[-1].state is WorkerState.READY)
-
-
-async def test_a_device_that_fails_task_after_task_is_left_alone_and_tried_again(start: Start) -> None:
-    async with start(until_killed, worker_quarantine=timedelta(minutes=10)) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        for name in ("a", "b", "c"):
-            task = await worker.assign(id=task_id_for("p1", name))
-            await worker.reaches(task, Phase.GENERATING)
-            await worker.engine.replace()
-            await worker.reaches(task, Phase.RETRY_WAIT)
-        await until(lambda: worker.heartbeats[-1].state is WorkerState.DEFUNCT)
-        assert "3 runs in a row failed" in (worker.heartbeats[-1].reason or "")
-        await worker.is_idle()
-        worker.world.clock.advance(minutes=11)
-        await until(lambda: worker.heartbeats[-1].state is WorkerState.READY)
-
-
-async def test_a_task_that_brings_every_engine_down_is_not_the_devices_fault(start: Start) -> None:
-    async with start(until_killed) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        task = await worker.assign(max_failures=9)
-        for attempt in (1, 2, 3, 4):
-            await worker.reaches(task, Phase.GENERATING)
-            await worker.engine.replace()
-            await worker.reaches(task, Phase.RETRY_WAIT)
-            again = await worker.tasks.change(task.id, lambda _found: Assign(WORKER, NOON + timedelta(seconds=15)))
-            assert again.attempt == attempt + 1
-            await worker.deliver_assignment(again)
-        assert WorkerState.DEFUNCT not in {heartbeat.state for heartbeat in worker.heartbeats}
 
 
 async def test_does_not_take_an_earlier_life_for_itself(start: Start) -> None:

@@ -1,7 +1,7 @@
 import pytest
 from contracts.errors import RangeNotSatisfiable, UnsupportedMedia
 from contracts.media import Medium
-from contracts.tasks import Phase
+from contracts.tasks import Checkpoint, Phase
 from contracts.testing.examples import a_task_in, produced_media
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,7 +73,15 @@ def test_a_claim_is_held_against_size_digest_and_content() -> None:
 
 def test_staging_is_swept_of_what_nobody_will_come_for() -> None:
     storing = a_task_in(Phase.STORING)
-    assert not staged_for_nobody(storing, 1)
-    assert staged_for_nobody(storing, 0)
-    assert staged_for_nobody(None, 1)
-    assert staged_for_nobody(a_task_in(Phase.FAILED), 1)
+    assert not staged_for_nobody(storing, 1, "staging/a/1/output.png")
+    assert staged_for_nobody(storing, 0, "staging/a/0/output.png")
+    assert staged_for_nobody(None, 1, "staging/a/1/output.png")
+    assert staged_for_nobody(a_task_in(Phase.FAILED), 1, "staging/a/1/output.png")
+
+
+def test_a_checkpoint_lies_in_staging_until_another_takes_its_place() -> None:
+    kept, older = "staging/a/1/checkpoint-20.safetensors", "staging/a/1/checkpoint-10.safetensors"
+    task = a_task_in(Phase.GENERATING, checkpoint=Checkpoint(key=kept, step=20)).model_copy(update={"attempt": 2})
+    assert not staged_for_nobody(task, 1, kept)
+    assert staged_for_nobody(task, 1, older)
+    assert staged_for_nobody(task.model_copy(update={"phase": Phase.DONE}), 1, kept)

@@ -17,7 +17,24 @@ class Medium(StrEnum):
     AUDIO = "audio"
 
 
-class Provenance(BaseModel):
+class Execution(BaseModel):
+    """How a result was computed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generate_seconds: float = 0.0
+    """How long the pipeline ran, for all tasks that shared its forward pass."""
+    batch: int = Field(default=1, ge=1)
+    """How many tasks shared the pass."""
+    speedups: tuple[str, ...] = ()
+    """What the catalog had switched on."""
+    degraded: tuple[str, ...] = ()
+    """What was done to make it fit into memory, in the order of the ladder."""
+    resumed_at_step: int = Field(default=0, ge=0)
+    """How many steps an earlier attempt had done."""
+
+
+class Provenance(Execution):
     """Everything needed to make the same media again, as the worker that made it saw it."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,10 +52,6 @@ class Provenance(BaseModel):
     versions: dict[str, str]
     worker_id: str
     generated_at: AwareDatetime
-    generate_seconds: float
-    """How long the pipeline ran, for all tasks that shared its forward pass."""
-    batch: int = Field(default=1, ge=1)
-    """How many tasks shared the pass."""
 
 
 class ProducedMedia(BaseModel):

@@ -108,6 +108,10 @@ def staging_key(task_id: str, attempt: int, extension: str) -> str:
     return f"{staging_prefix(task_id, attempt)}/output.{extension}"
 
 
+def checkpoint_key(task_id: str, attempt: int, step: int) -> str:
+    return f"{staging_prefix(task_id, attempt)}/checkpoint-{step}.safetensors"
+
+
 def staging_prefix(task_id: str, attempt: int) -> str:
     return f"{STAGING}/{task_id}/{attempt}"
 

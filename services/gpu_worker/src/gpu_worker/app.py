@@ -19,6 +19,7 @@ from gpu_worker.adapters.metrics import WorkerMetrics
 from gpu_worker.adapters.nvml import NvmlMonitor, Unwatched
 from gpu_worker.domain.attempts import Pace
 from gpu_worker.domain.health import DeviceFaults
+from gpu_worker.handlers.files import Files
 from gpu_worker.handlers.running import Running
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.handlers.working import Worker
@@ -55,7 +56,7 @@ def create_around(
         app=app,
         catalog=outside.catalog,
         tasks=TaskRecords(outside.state, outside.clock),
-        media=media_records(outside.state),
+        files=Files(media_records(outside.state), outside.objects),
         objects=outside.objects,
         publisher=outside.publisher,
         engine=engine,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from contracts.catalog import Catalog
 from contracts.errors import Problem
 from contracts.identifiers import ModelKey, TaskId
+from contracts.media import Execution
 from contracts.workers import Device
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
@@ -37,6 +38,8 @@ class RunJob(_Message):
     inputs: dict[str, str]
     """Paths of local files."""
     folder: str
+    checkpoint: str | None = None
+    """The path of a local file to go on from."""
 
 
 class RunTogether(_Message):
@@ -81,6 +84,8 @@ class Generating(_Message):
     task_id: TaskId
     attempt: int
     warm_models: tuple[ModelKey, ...]
+    first_step: int = 0
+    """How many steps an earlier attempt had done already."""
 
 
 class Stepped(_Message):
@@ -91,16 +96,23 @@ class Stepped(_Message):
     total: int
 
 
+class Saved(_Message):
+    """With this file another process can go on after `step`; whoever hears of it deletes it."""
+
+    kind: Literal["saved"] = "saved"
+    task_id: TaskId
+    attempt: int
+    step: int
+    path: str
+
+
 class Generated(_Message):
     """The device is free for the next job; this one is being encoded."""
 
     kind: Literal["generated"] = "generated"
     task_id: TaskId
     attempt: int
-    seconds: float
-    """Of the pipeline's call, which all jobs of its pass have shared."""
-    batch: int = 1
-    """How many these were."""
+    execution: Execution
     device: Device
 
 
@@ -131,7 +143,7 @@ class Failed(_Message):
     """Whether the device or its driver may be to blame, and not what was to be generated."""
 
 
-JobReport = Generating | Stepped | Generated | Encoded | Stopped | Failed
+JobReport = Generating | Stepped | Saved | Generated | Encoded | Stopped | Failed
 Report = Annotated[EngineReady | SetupFailed | JobReport, Field(discriminator="kind")]
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

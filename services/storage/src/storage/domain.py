@@ -124,9 +124,12 @@ def needs_storing(task: Task, attempt: int) -> bool:
     return task.phase is Phase.STORING and task.attempt == attempt and task.produced is not None
 
 
-def staged_for_nobody(task: Task | None, attempt: int) -> bool:
+def staged_for_nobody(task: Task | None, attempt: int, key: str) -> bool:
     """Whether a file that an attempt left in staging can go."""
-    return task is None or task.phase.terminal or attempt < task.attempt
+    if task is None or task.phase.terminal:
+        return True
+    kept_for_the_next = task.checkpoint is not None and task.checkpoint.key == key
+    return attempt < task.attempt and not kept_for_the_next
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,11 @@ class ModelEntry(_Strict):
     """About how long one run takes at the default parameters."""
     time_limit_minutes: float = Field(gt=0, le=LONGEST_TIME_LIMIT_MINUTES)
     attempts: int = Field(default=3, ge=1, le=10)
+    checkpoint_seconds: float | None = Field(default=None, gt=0)
+    """How often a run is saved so that another attempt can go on from there; never when left out.
+
+    Worth it for runs of many minutes; not for tasks that share a forward pass.
+    """
     batching: Batching = Batching()
     speedups: Speedups = Speedups()
     output: Output

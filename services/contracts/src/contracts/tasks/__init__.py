@@ -3,6 +3,7 @@
 from contracts.tasks.failures import TIME_LIMIT_EXCEEDED, WORKER_LOST
 from contracts.tasks.record import (
     MAX_TAGS,
+    Checkpoint,
     Owner,
     Phase,
     Priority,
@@ -42,6 +43,7 @@ __all__ = [
     "Assign",
     "Backoff",
     "Cancel",
+    "Checkpoint",
     "Complete",
     "Expire",
     "Fail",

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, com
 
 from contracts.errors import Problem
 from contracts.identifiers import MediaId, ModelKey, Name, ProjectId, Tag, TaskId
-from contracts.media import MediaResult, Medium, ProducedMedia
+from contracts.media import MediaResult, Medium, ObjectKey, ProducedMedia
 
 MAX_TAGS = 5
 
@@ -96,6 +96,15 @@ class ProcessingProgress(BaseModel):
     eta_seconds: float | None = Field(default=None, ge=0)
 
 
+class Checkpoint(BaseModel):
+    """What another attempt can go on from: a file in staging, with `step` steps of the run done."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: ObjectKey
+    step: int = Field(gt=0)
+
+
 class TaskRequest(BaseModel):
     """What a person asks for, checked against the catalog and with its defaults filled in."""
 
@@ -145,6 +154,8 @@ class Task(TaskRequest):
     worker_id: str | None = None
     cancel_requested: bool = False
     progress: ProcessingProgress | None = None
+    checkpoint: Checkpoint | None = None
+    """Of the newest attempt that left one; the next begins there."""
     produced: ProducedMedia | None = None
     result: MediaResult | None = None
     error: Problem | None = None

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from contracts.errors import IllegalTransition, Problem, StaleAttempt
 from contracts.media import MediaResult, ProducedMedia
-from contracts.tasks.record import Phase, ProcessingProgress, Status, Task
+from contracts.tasks.record import Checkpoint, Phase, ProcessingProgress, Status, Task
 
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
@@ -66,6 +66,8 @@ class Advance:
     attempt: int
     phase: Phase
     progress: ProcessingProgress | None = None
+    checkpoint: Checkpoint | None = None
+    """A new one; without it the last one stays."""
     together: int = 1
     """How many tasks share the device with this one."""
 
@@ -216,9 +218,11 @@ def _assign(task: Task, move: Assign, now: datetime) -> Task:
 
 def _advance(task: Task, move: Advance, now: datetime) -> Task:
     _fenced(task, move.attempt)
+    checkpoint = move.checkpoint or task.checkpoint
     if task.phase is move.phase:
-        said = (move.progress, move.together) == (task.progress, task.together)
-        return task if said else _save(task, now, progress=move.progress, together=move.together)
+        changes = {"progress": move.progress, "together": move.together, "checkpoint": checkpoint}
+        said = all(getattr(task, name) == value for name, value in changes.items())
+        return task if said else _save(task, now, **changes)
     # Who shared the phase that ends here is known better now than when it began.
     task = task.model_copy(update={"together": move.together})
     started_at, deadline = task.started_at, task.deadline
@@ -226,7 +230,10 @@ def _advance(task: Task, move: Advance, now: datetime) -> Task:
         started_at, deadline = now, now + timedelta(seconds=task.time_limit_seconds)
     if move.phase is Phase.ENCODING:
         deadline = now + ENCODE_WITHIN
-    return _enter(task, move.phase, now, progress=move.progress, started_at=started_at, deadline=deadline)
+    return _enter(
+        task, move.phase, now,
+        progress=move.progress, checkpoint=checkpoint, started_at=started_at, deadline=deadline,
+    )  # fmt: skip
 
 
 def _produce(task: Task, move: Produce, now: datetime) -> Task:
@@ -238,7 +245,10 @@ def _produce(task: Task, move: Produce, now: datetime) -> Task:
         # Two phases and one save, so the two share a `seq`.
         encoding = _enter(task, Phase.ENCODING, max(move.generated_at, task.phase_since))
         task = encoding.model_copy(update={"seq": task.seq})
-    return _enter(task, Phase.STORING, now, produced=move.media, progress=None, deadline=now + STORE_WITHIN)
+    return _enter(
+        task, Phase.STORING, now,
+        produced=move.media, progress=None, checkpoint=None, deadline=now + STORE_WITHIN,
+    )  # fmt: skip
 
 
 def _end_attempt(task: Task, attempt: int, phase: Phase, now: datetime, **changes: Any) -> Task:
@@ -272,5 +282,5 @@ def _resubmit(task: Task, now: datetime) -> Task:
     return _enter(
         task, Phase.QUEUED, now,
         failures=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
-        started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
+        checkpoint=None, started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
     )  # fmt: skip

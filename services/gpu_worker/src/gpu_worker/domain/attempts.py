@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from contracts.catalog import HubSource, ModelEntry
 from contracts.events import Assignment
-from contracts.media import Provenance
-from contracts.tasks import Phase, ProcessingProgress, Task
+from contracts.media import Execution, Provenance
+from contracts.tasks import Checkpoint, Phase, ProcessingProgress, Task
 from contracts.workers import Device, Run
 
 
@@ -23,9 +23,11 @@ class Attempt:
     progress: ProcessingProgress | None = None
     generating_since: datetime | None = None
     generated_at: datetime | None = None
-    generate_seconds: float = 0.0
-    batch: int = 1
-    """How many shared the call that made the result."""
+    first_step: int = 0
+    """How many steps an earlier attempt had done."""
+    checkpoint: Checkpoint | None = None
+    """The newest one that this attempt has left or begun with."""
+    execution: Execution = field(default_factory=Execution)
     together: int = field(init=False)
     """How many share the device, as far as is known."""
     published_at: datetime | None = None
@@ -33,6 +35,7 @@ class Attempt:
     stopping: bool = False
     killing: Awaitable[None] | None = None
     saying: asyncio.Task[None] | None = None
+    keeping: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.together = self.assignment.together
@@ -52,8 +55,9 @@ class Attempt:
     def stepped(self, step: int, total: int, now: datetime) -> None:
         fraction = min(1.0, step / total) if total else 0.0
         eta = None
-        if self.generating_since is not None and step:
-            eta = max(0.0, (now - self.generating_since).total_seconds() * (total - step) / step)
+        done = step - self.first_step
+        if self.generating_since is not None and done > 0:
+            eta = max(0.0, (now - self.generating_since).total_seconds() * (total - step) / done)
         self.progress = ProcessingProgress(step=step, total=total, fraction=fraction, eta_seconds=eta)
 
 
@@ -100,6 +104,5 @@ def provenance(
         versions=versions,
         worker_id=attempt.assignment.worker_id,
         generated_at=attempt.generated_at or now,
-        generate_seconds=attempt.generate_seconds,
-        batch=attempt.batch,
+        **attempt.execution.model_dump(),
     )

@@ -6,7 +6,8 @@ them everything is put back as it was.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,45 @@ class Resumed:
         for generator, state in zip(self._generators, self._checkpoint.generators, strict=True):
             generator.set_state(state)
         return {**tensors, "latents": self._checkpoint.latents.to(tensors["latents"])}
+
+
+class Keeper:
+    """Saves a run every so many seconds, and begins it where an earlier attempt had come to."""
+
+    def __init__(
+        self, every_seconds: float, folder: Path, start: Checkpoint | None, saved: Callable[[int, Path], None]
+    ) -> None:
+        self.first_step = start.step if start else 0
+        self._every_seconds = every_seconds
+        self._folder = folder
+        self._start = start
+        self._saved = saved
+        self._saved_at = time.monotonic()
+        self._generators: Sequence[torch.Generator] = ()
+        self._resumed: Resumed | None = None
+
+    @contextmanager
+    def around(self, pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[None]:
+        """While the pipeline is called."""
+        self._generators, self._saved_at = generators, time.monotonic()
+        if self._start is None:
+            yield
+            return
+        self._resumed = Resumed(self._start, pipeline, generators)
+        with self._resumed.skipping():
+            yield
+
+    def after_step(self, pipeline: Any, done: int, tensors: dict[str, Any]) -> dict[str, Any]:
+        """What the pipeline goes on with."""
+        if self._resumed is not None and done <= self.first_step:
+            return self._resumed.after_step(done, tensors)
+        due = time.monotonic() - self._saved_at >= self._every_seconds
+        if due and done < pipeline.num_timesteps:
+            path = self._folder / f"checkpoint-{done}.safetensors"
+            write(take(pipeline, done, tensors["latents"], self._generators), path)
+            self._saved(done, path)
+            self._saved_at = time.monotonic()
+        return tensors
 
 
 def _nothing(sample: Any = None, *_: Any, hidden_states: Any = None, **__: Any) -> tuple[torch.Tensor]:

@@ -22,11 +22,14 @@ import structlog
 import torch
 from chassis.logs import configure_logs
 from contracts.catalog import Catalog, ModelEntry
+from contracts.media import Execution
 from pydantic import BaseModel
 
+from gpu_worker.engine.checkpoints import Keeper, read
 from gpu_worker.engine.encoders import encode, size_and_sha256
 from gpu_worker.engine.failures import UnusableOutput, classify
 from gpu_worker.engine.generators import RawMedia, generate
+from gpu_worker.engine.memory import Ladder, halves, is_out_of_memory, rungs
 from gpu_worker.engine.passes import Pass, StopRequested
 from gpu_worker.engine.pipelines import Pipelines, describe, memory_budget_mb, pick_device
 from gpu_worker.protocol import (
@@ -37,6 +40,7 @@ from gpu_worker.protocol import (
     Generated,
     RunJob,
     RunTogether,
+    Saved,
     SetupFailed,
     StopJob,
     dump,
@@ -89,6 +93,7 @@ class Engine:
         self._sending = threading.Lock()
         self._asked: queue.SimpleQueue[Sequence[RunJob]] = queue.SimpleQueue()
         self._stopping: set[tuple[str, int]] = set()
+        self._ladder = Ladder(pipelines.clean_up)
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     def report(self, message: BaseModel) -> None:
@@ -117,48 +122,73 @@ class Engine:
                 case RunTogether():
                     self._asked.put(command.jobs)
 
-    def run(self, jobs: Sequence[RunJob]) -> None:
-        """One pass for all. If that fails each is run alone, so that none fails by another's fault."""
+    def run(self, jobs: Sequence[RunJob], degraded: tuple[str, ...] = ()) -> None:
+        """One pass for all. What does not fit into memory is run in two halves; after any other failure each is run
+        alone, so that none fails by another's fault.
+        """
         entry = self._catalog[jobs[0].model]
         shared = Pass(jobs, self._stopping, self.report)
-        error = self._call(entry, shared)
+        error = self._call(entry, shared, degraded)
         if error is None:
             return
         if len(jobs) == 1 or not shared.began or classify(error).broken:
             for job in shared.wanted:
                 self._report_failure(job, error)
             return
-        log.warning("a pass failed; its jobs are run one by one", jobs=len(shared.jobs), exc_info=error)
+        log.warning("a pass failed; its jobs are run apart", jobs=len(shared.jobs), exc_info=error)
+        parts = halves(shared.wanted) if is_out_of_memory(error) else [(job,) for job in shared.wanted]
         self._let_go(error)
-        for job in shared.wanted:
-            self.run((job,))
+        for part in parts:
+            self.run(part, ("smaller_batch",) if is_out_of_memory(error) else degraded)
 
-    def _call(self, entry: ModelEntry, shared: Pass) -> Exception | None:
+    def _call(self, entry: ModelEntry, shared: Pass, degraded: tuple[str, ...]) -> Exception | None:
         """Why there are no outputs, unless nobody wants them."""
         try:
             pipeline = self._pipelines.get(entry.key)
-            shared.begin(self._pipelines.warm)
+            keeper = self._keeper(entry, shared.jobs)
+            shared.begin(self._pipelines.warm, keeper.first_step if keeper else 0)
             inputs = {name: Path(path) for name, path in shared.jobs[0].inputs.items()}
+            params = [job.params for job in shared.jobs]
+            ways = rungs(pipeline, self._device) if len(params) == 1 else []
             started = time.perf_counter()
-            outputs = generate(pipeline, entry, [job.params for job in shared.jobs], inputs, shared.on_step)
-            seconds = time.perf_counter() - started
+            outputs, taken = self._ladder.run(
+                f"{entry.key} {entry.shared(params[0])}",
+                ways,
+                lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper),
+            )
         except StopRequested:
             return None
         except Exception as error:
             return error
+        execution = Execution(
+            generate_seconds=time.perf_counter() - started,
+            batch=len(params),
+            speedups=self._pipelines.speedups(entry.key),
+            degraded=(*degraded, *taken),
+            resumed_at_step=keeper.first_step if keeper else 0,
+        )
         for job, output in zip(shared.jobs, outputs, strict=True):
             if job in shared.wanted:
-                self._hand_on(job, entry, output, seconds, len(shared.jobs))
+                self._hand_on(job, entry, output, execution)
         return None
 
-    def _hand_on(
-        self, job: RunJob, entry: ModelEntry, output: RawMedia | UnusableOutput, seconds: float, batch: int
-    ) -> None:
+    def _keeper(self, entry: ModelEntry, jobs: Sequence[RunJob]) -> Keeper | None:
+        if entry.checkpoint_seconds is None or len(jobs) > 1:
+            return None
+        [job] = jobs
+
+        def saved(step: int, path: Path) -> None:
+            self.report(Saved(task_id=job.task_id, attempt=job.attempt, step=step, path=str(path)))
+
+        start = read(Path(job.checkpoint)) if job.checkpoint else None
+        return Keeper(entry.checkpoint_seconds, Path(job.folder), start, saved)
+
+    def _hand_on(self, job: RunJob, entry: ModelEntry, output: RawMedia | UnusableOutput, execution: Execution) -> None:
         if isinstance(output, UnusableOutput):
             self._report_failure(job, output)
             return
         device = describe(self._device)
-        self.report(Generated(task_id=job.task_id, attempt=job.attempt, seconds=seconds, batch=batch, device=device))
+        self.report(Generated(task_id=job.task_id, attempt=job.attempt, execution=execution, device=device))
         self._encoding.submit(self._encode, job, entry, output)
 
     def _encode(self, job: RunJob, entry: ModelEntry, media: RawMedia) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from contracts.errors import Problem
+
+from gpu_worker.engine.memory import is_out_of_memory
 
 STICKY_CUDA_ERRORS = ("device-side assert", "illegal memory access", "unspecified launch failure", "cudaErrorECC")
 
@@ -39,7 +40,7 @@ class Failure:
 
 def classify(error: BaseException) -> Failure:
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return _failure("gpu-out-of-memory", "Not enough GPU memory", text, retryable=True)
     if any(sign in text for sign in STICKY_CUDA_ERRORS):
         return _failure("gpu-fault", "The GPU reported an error", text, retryable=True, broken=True, device_fault=True)

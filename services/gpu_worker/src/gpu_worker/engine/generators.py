@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from contracts.media import Medium
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import JsonValue
 
+from gpu_worker.engine.checkpoints import Keeper
 from gpu_worker.engine.failures import UnusableInput, UnusableOutput
 
 OnStep = Callable[[int, int], None]
@@ -53,9 +55,11 @@ def generate(
     params: Sequence[Mapping[str, JsonValue]],
     inputs: Mapping[str, Path],
     on_step: OnStep,
+    keeper: Keeper | None = None,
 ) -> list[RawMedia | UnusableOutput]:
     """Runs the pipeline once, for one task or for several that differ in what is given per item only.
 
+    A `keeper` needs a pipeline whose callback at the end of a step may change what it goes on with.
     Returns each one's media, or why it cannot be used. Raises whatever the pipeline raises, and `UnusableInput`.
     """
     each = [_arguments(entry, of_one) for of_one in params]
@@ -64,8 +68,9 @@ def generate(
         arguments[name] = _shrunk(_read_image(path), entry.inputs[name].longest_side)
     if entry.generator is Generator.IMAGE_TO_VIDEO:
         arguments["image"] = ImageOps.fit(arguments["image"], (arguments["width"], arguments["height"]))
-    arguments |= _watch_steps(pipeline, on_step)
-    with torch.inference_mode():
+    arguments |= _watch_steps(pipeline, on_step, keeper)
+    generators = [of_one["generator"] for of_one in each if "generator" in of_one]
+    with torch.inference_mode(), keeper.around(pipeline, generators) if keeper else nullcontext():
         match entry.medium:
             case Medium.IMAGE:
                 return [_usable(_picture, one) for one in pipeline(**arguments, output_type="np").images]
@@ -106,13 +111,13 @@ def _arguments(entry: ModelEntry, params: Mapping[str, JsonValue]) -> dict[str, 
     return arguments
 
 
-def _watch_steps(pipeline: Any, on_step: OnStep) -> dict[str, Any]:
+def _watch_steps(pipeline: Any, on_step: OnStep, keeper: Keeper | None) -> dict[str, Any]:
     """The callback in whichever of its two forms the pipeline has."""
     if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
 
         def after_step(pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, pipe.num_timesteps)
-            return tensors
+            return keeper.after_step(pipe, step + 1, tensors) if keeper else tensors
 
         return {"callback_on_step_end": after_step}
 

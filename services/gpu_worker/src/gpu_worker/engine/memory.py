@@ -10,6 +10,7 @@ import torch
 log = structlog.get_logger(__name__)
 
 Output = TypeVar("Output")
+Item = TypeVar("Item")
 
 OUT_OF_MAIN_MEMORY = "can't allocate memory"
 """What torch says on a CPU, where it has no error of its own for it."""
@@ -17,6 +18,11 @@ OUT_OF_MAIN_MEMORY = "can't allocate memory"
 
 def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or OUT_OF_MAIN_MEMORY in str(error)
+
+
+def halves(items: Sequence[Item]) -> list[Sequence[Item]]:
+    middle = (len(items) + 1) // 2
+    return [half for half in (items[:middle], items[middle:]) if half]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Rung:
 def rungs(pipeline: Any, device: torch.device) -> list[Rung]:
     """What this pipeline has, the least costly first."""
     found = []
-    vae: Any = pipeline.vae
+    vae: Any = getattr(pipeline, "vae", None)
     if hasattr(vae, "enable_slicing"):
         found.append(Rung("vae_slicing", vae.enable_slicing, vae.disable_slicing))
     if hasattr(vae, "enable_tiling"):

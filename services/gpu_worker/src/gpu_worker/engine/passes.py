@@ -20,6 +20,7 @@ class Pass:
         self.jobs = tuple(jobs)
         """Those that go into the pipeline's call, in the order of its outputs."""
         self.began = False
+        self._first_step = 0
         self._wanted = {(job.task_id, job.attempt): job for job in jobs}
         self._stopping = stopping
         self._report = report
@@ -28,12 +29,12 @@ class Pass:
     def wanted(self) -> tuple[RunJob, ...]:
         return tuple(self._wanted.values())
 
-    def begin(self, warm_models: tuple[ModelKey, ...]) -> None:
+    def begin(self, warm_models: tuple[ModelKey, ...], first_step: int = 0) -> None:
         """What is not wanted any more does not go into the call. Raises `StopRequested` when nothing is left."""
         self._drop_stopped()
-        self.jobs, self.began = self.wanted, True
+        self.jobs, self.began, self._first_step = self.wanted, True, first_step
         for task_id, attempt in self._wanted:
-            self._report(Generating(task_id=task_id, attempt=attempt, warm_models=warm_models))
+            self._report(Generating(task_id=task_id, attempt=attempt, warm_models=warm_models, first_step=first_step))
 
     def on_step(self, step: int, total: int) -> None:
         """The outputs of what is not wanted any more are dropped; the pass goes on for the others.
@@ -41,6 +42,8 @@ class Pass:
         Raises `StopRequested` when there are no others.
         """
         self._drop_stopped()
+        if step <= self._first_step:
+            return
         for task_id, attempt in self._wanted:
             self._report(Stepped(task_id=task_id, attempt=attempt, step=step, total=total))
 

@@ -12,8 +12,8 @@ import torch
 from contracts.catalog import Catalog, ModelEntry
 from contracts.workers import Device
 
-from gpu_worker.engine import weights
-from gpu_worker.engine.failures import TooLarge
+from gpu_worker.engine import speedups, weights
+from gpu_worker.engine.failures import ModelUnusable, TooLarge
 
 MB = 1024 * 1024
 
@@ -25,6 +25,7 @@ class Family:
     root: ModelEntry
     pipelines: dict[str, Any] = field(default_factory=dict)
     size_mb: int = 0
+    speedups: tuple[str, ...] = ()
 
 
 class Pipelines:
@@ -55,6 +56,10 @@ class Pipelines:
             _silence(family.pipelines[key])
         return family.pipelines[key]
 
+    def speedups(self, key: str) -> tuple[str, ...]:
+        """What was switched on for a warm model when it was loaded."""
+        return self._families[self._catalog[key].shares or key].speedups
+
     def _load(self, root: ModelEntry) -> Family:
         self._make_room(root)
         before = self._allocated_mb()
@@ -63,7 +68,7 @@ class Pipelines:
         _silence(pipeline)
         # What is pinned in the driver's pools or padded by its allocator counts as well, where it can be measured.
         size_mb = self._allocated_mb() - before or _size_mb(pipeline)
-        family = Family(root, {root.key: pipeline}, size_mb)
+        family = Family(root, {root.key: pipeline}, size_mb, _sped_up(root, pipeline))
         self._families[root.key] = family
         return family
 
@@ -106,6 +111,13 @@ def memory_budget_mb(device: torch.device) -> int:
         return describe(device).vram_total_mb * 9 // 10
     total: int = psutil.virtual_memory().total
     return total // MB // 2
+
+
+def _sped_up(root: ModelEntry, pipeline: Any) -> tuple[str, ...]:
+    try:
+        return speedups.apply(root.speedups, pipeline)
+    except (AttributeError, ValueError) as error:
+        raise ModelUnusable(f"{root.key} cannot be sped up as the catalog says: {error}") from error
 
 
 def _diffusers() -> Any:

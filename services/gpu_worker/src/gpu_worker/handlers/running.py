@@ -18,9 +18,9 @@ import structlog
 from contracts.catalog import Catalog
 from contracts.errors import IllegalTransition, NotFound, PermanentError, Problem, RetryableError, StaleAttempt
 from contracts.events import Message, TaskProgressed, task_changed, task_progressed
-from contracts.media import MediaResult, ProducedMedia
+from contracts.media import ProducedMedia
 from contracts.ports import Clock, ObjectStore, Publisher
-from contracts.records import Records, TaskRecords
+from contracts.records import TaskRecords
 from contracts.tasks import (
     TIME_LIMIT_EXCEEDED,
     Advance,
@@ -38,9 +38,10 @@ from contracts.topics import App, staging_key
 
 from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
 from gpu_worker.domain.health import DeviceFaults
+from gpu_worker.handlers.files import Files
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.ports import Engine
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Saved, Stepped, Stopped
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,7 @@ class Running:
     app: App
     catalog: Catalog
     tasks: TaskRecords
-    media: Records[MediaResult]
+    files: Files
     objects: ObjectStore
     publisher: Publisher
     engine: Engine
@@ -95,8 +96,9 @@ class Running:
             log.warning("the attempt is given up", task_id=task_id, attempt=number, reason=error.detail)
         finally:
             self._leave_device(attempt)
-            if attempt.saying is not None:
-                attempt.saying.cancel()
+            for aside in (attempt.saying, attempt.keeping):
+                if aside is not None:
+                    aside.cancel()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def stop(self, attempt: Attempt) -> None:
@@ -127,11 +129,13 @@ class Running:
         warm = task.model in self.engine.warm_models
         await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
         try:
-            inputs = await self._fetch_inputs(task, folder)
+            inputs = await self.files.inputs(task, folder)
         except PermanentError as error:
             problem = error.problem()
             await self._save(attempt, lambda _found: Fail(task.attempt, problem))
             return
+        resumed = await self.files.checkpoint(task, folder)
+        attempt.checkpoint = task.checkpoint
         job = RunJob(
             task_id=task.id,
             attempt=task.attempt,
@@ -140,6 +144,7 @@ class Running:
             params=task.params,
             inputs=inputs,
             folder=str(folder),
+            checkpoint=resumed,
         )
         match await self._generate(attempt, task, job):
             case Encoded() as encoded:
@@ -150,20 +155,6 @@ class Running:
                 # Stopped because somebody cancelled; or because we were told so without its being true.
                 ended = TakeBack(task.attempt)
                 await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else ended)
-
-    async def _fetch_inputs(self, task: Task, folder: Path) -> dict[str, str]:
-        """Input files on the local disk. Raises `NotFound` for what is no longer there."""
-        paths = {}
-        for name, media_id in task.inputs.items():
-            media = await self.media.get(media_id)
-            if media is None or media.project_id != task.project_id:
-                raise NotFound(f"input {name} is no longer in the project")
-            path = folder / f"input-{name}"
-            with path.open("wb") as file:
-                async for chunk in self.objects.read(media.key):
-                    file.write(chunk)
-            paths[name] = str(path)
-        return paths
 
     async def _generate(self, attempt: Attempt, task: Task, job: RunJob) -> Encoded | Stopped | Failed:
         """Follows the engine to the job's end, and makes sure that there is one."""
@@ -198,18 +189,31 @@ class Running:
     async def _follow(self, attempt: Attempt, report: JobReport) -> None:
         now = self.clock.now()
         match report:
-            case Generating():
-                attempt.generating_since = now
+            case Generating(first_step=first_step):
+                attempt.generating_since, attempt.first_step = now, first_step
                 if attempt.phase is Phase.LOADING_MODEL:
                     await self._advance(attempt, Phase.GENERATING)
             case Stepped(step=step, total=total):
                 attempt.stepped(step, total, now)
                 await self._tell_progress(attempt, now)
-            case Generated(seconds=seconds, batch=batch):
-                attempt.generate_seconds, attempt.batch, attempt.generated_at = seconds, batch, now
+            case Saved() if attempt.keeping is None or attempt.keeping.done():
+                attempt.keeping = asyncio.create_task(self._keep(attempt, report))
+            case Generated(execution=execution):
+                attempt.execution, attempt.generated_at = execution, now
                 attempt.phase = Phase.ENCODING
                 self._leave_device(attempt)
                 attempt.saying = asyncio.create_task(self._say_that_it_encodes(attempt))
+
+    async def _keep(self, attempt: Attempt, saved: Saved) -> None:
+        """Its file first, then the record that names it, then the one before: whenever this ends, one is whole."""
+        older = attempt.checkpoint
+        try:
+            attempt.checkpoint = await self.files.keep(saved)
+            await self._advance(attempt, attempt.phase, keep_trying=False)
+            if older is not None:
+                await self.objects.delete(older.key)
+        except (*OVER, RetryableError) as error:
+            log.warning("a checkpoint was not kept", task_id=saved.task_id, step=saved.step, reason=error.detail)
 
     async def _say_that_it_encodes(self, attempt: Attempt) -> None:
         """Most encoding is over before this. What is not must not be ended by the time limit of generating."""
@@ -265,6 +269,9 @@ class Running:
         except OVER:
             await self.objects.delete(key)
             raise
+        if attempt.checkpoint is not None:
+            with suppress(RetryableError):  # the sweep comes by
+                await self.objects.delete(attempt.checkpoint.key)
 
     async def _fail(self, attempt: Attempt, problem: Problem) -> None:
         def decide(found: Task) -> Move:
@@ -276,7 +283,7 @@ class Running:
 
     async def _advance(self, attempt: Attempt, phase: Phase, *, keep_trying: bool = True) -> None:
         attempt.phase = phase
-        move = Advance(attempt.assignment.attempt, phase, attempt.progress, attempt.together)
+        move = Advance(attempt.assignment.attempt, phase, attempt.progress, attempt.checkpoint, attempt.together)
         task = await self._save(attempt, lambda _found: move, keep_trying=keep_trying)
         if task.cancel_requested:
             self.stop(attempt)

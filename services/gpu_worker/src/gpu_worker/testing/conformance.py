@@ -82,7 +82,7 @@ class EngineConformance:
         reports = await run(engine, *jobs)
         for one in jobs:
             assert [type(report) for report in of(one, reports)] == [Generating, *[Stepped] * 3, Generated, Encoded]
-        assert {report.batch for report in reports if isinstance(report, Generated)} == {3}
+        assert {report.execution.batch for report in reports if isinstance(report, Generated)} == {3}
         assert not engine.on_device
 
     async def test_stopping_one_does_the_others_of_its_pass_no_harm(self, engine: Engine, job: Job) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts.errors import Problem
 from contracts.identifiers import ModelKey
+from contracts.media import Execution
 from contracts.workers import Device
 
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
@@ -80,7 +81,11 @@ class ScriptedEngine:
                     self.warm_models = report.warm_models
                 if isinstance(report, Generated | Stopped | Failed):
                     self.on_device.discard((job.task_id, job.attempt))
-                yield report.model_copy(update={"batch": batch}) if isinstance(report, Generated) else report
+                yield (
+                    report.model_copy(update={"execution": Execution(batch=batch)})
+                    if isinstance(report, Generated)
+                    else report
+                )
 
     def stop(self, task_id: str, attempt: int) -> None:
         self.stopped.add((task_id, attempt))
@@ -108,7 +113,7 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
             yield Stopped(task_id=task_id, attempt=attempt)
             return
         yield Stepped(task_id=task_id, attempt=attempt, step=step, total=total)
-    yield Generated(task_id=task_id, attempt=attempt, seconds=0.0, device=engine.device)
+    yield Generated(task_id=task_id, attempt=attempt, execution=Execution(), device=engine.device)
     path = Path(job.folder) / "output.png"
     await asyncio.to_thread(path.write_bytes, PNG)
     sha256 = hashlib.sha256(PNG).hexdigest()

@@ -25,7 +25,7 @@ class Sweeping:
             if now - staged.modified < self.keep:
                 continue
             _, task_id, attempt, *_ = staged.key.split("/")
-            if staged_for_nobody(await self.tasks.get(task_id), int(attempt)):
+            if staged_for_nobody(await self.tasks.get(task_id), int(attempt), staged.key):
                 log.info("an orphan in staging is deleted", key=staged.key)
                 await self.objects.delete(staged.key)
         return now + self.keep
