@@ -72,6 +72,8 @@ def main(connection: "Connection[bytes, bytes]", options: EngineOptions) -> None
 
 
 def _set_up(connection: "Connection[bytes, bytes]", options: EngineOptions) -> "Engine":
+    # What torch.compile made is there for the next process on this node.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(options.models_folder) / "compiled"))
     device = pick_device()
     pipelines = Pipelines(options.catalog, device, Path(options.models_folder), memory_budget_mb(device))
     for key in options.preload:
