@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from gpu_worker.engine.memory import Ladder, Rung
+from gpu_worker.engine.memory import Admission, Ladder, Rung
 
 
 @dataclass
@@ -60,3 +60,37 @@ def test_another_error_is_not_tried_again() -> None:
 
     with pytest.raises(ValueError, match="no such size"):
         Ladder(clean_up=lambda: None).run("any", [Device(1).rung("slicing")], refuse)
+
+
+@dataclass
+class Memory:
+    """A gauge: what is free, and what a run will have taken of it."""
+
+    is_free: int
+    run_takes: int
+    evicted: int = 0
+
+    def free(self) -> int:
+        return self.is_free
+
+    def begin(self) -> None:
+        """Nothing to remember."""
+
+    def peak(self) -> int:
+        return self.run_takes
+
+    def evict(self) -> bool:
+        self.is_free += 400
+        self.evicted += 1
+        return self.evicted < 3
+
+
+@pytest.mark.parametrize(("is_free", "evicted"), [(2000, 0), (700, 1), (300, 2), (0, 3)])
+def test_room_is_made_for_what_a_run_took_the_last_time(is_free: int, evicted: int) -> None:
+    memory = Memory(is_free=2000, run_takes=1000)
+    admission = Admission(memory)
+    with admission.run("sdxl 1024x1024", memory.evict):
+        assert memory.evicted == 0, "nothing is known of its kind yet"
+    memory.is_free = is_free
+    with admission.run("sdxl 1024x1024", memory.evict):
+        assert memory.evicted == evicted

@@ -60,6 +60,9 @@ class OnePipeline:
     def speedups(self, _key: str) -> tuple[str, ...]:
         return ()
 
+    def evict(self, _needed: str) -> bool:
+        return False
+
     def clean_up(self) -> None: ...
 
 

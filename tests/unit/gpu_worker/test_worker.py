@@ -39,6 +39,7 @@ async def test_runs_what_it_is_given_to_staging(start: Start) -> None:
         assert found.produced.provenance.worker_id == WORKER
         await worker.is_idle()
         assert worker.lifecycle() == ["task.processing.v1", "task.processing.v1", "media.produced.v1"]
+        assert (worker.heartbeats[-1].completed, worker.heartbeats[-1].failed) == (1, 0)
 
 
 async def test_a_warm_model_skips_loading(start: Start) -> None:

@@ -20,6 +20,7 @@ from gpu_worker.adapters.nvml import NvmlMonitor, Unwatched
 from gpu_worker.domain.attempts import Pace
 from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.handlers.files import Files
+from gpu_worker.handlers.milestones import Milestones
 from gpu_worker.handlers.running import Running
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.handlers.working import Worker
@@ -55,10 +56,11 @@ def create_around(
     running = Running(
         app=app,
         catalog=outside.catalog,
-        tasks=TaskRecords(outside.state, outside.clock),
+        milestones=Milestones(
+            app, TaskRecords(outside.state, outside.clock), outside.publisher, settings.worker_keep_trying
+        ),
         files=Files(media_records(outside.state), outside.objects),
         objects=outside.objects,
-        publisher=outside.publisher,
         engine=engine,
         faults=faults,
         sharing=Sharing(engine, outside.catalog, settings.worker_wait_for_batch),
@@ -67,7 +69,6 @@ def create_around(
         changed=changed.set,
         scratch=settings.worker_scratch.resolve(),
         stop_within=settings.worker_stop_within,
-        keep_trying=settings.worker_keep_trying,
         backoff=Backoff(settings.first_retry, settings.longest_retry),
         pace=Pace(),
     )

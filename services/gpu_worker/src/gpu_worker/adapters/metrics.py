@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from contracts.workers import WorkerState, WorkerStatus
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 MB = 1024 * 1024
@@ -20,6 +20,12 @@ class WorkerMetrics(Collector):
             state.add_metric([now.worker_id, one.value], float(now.state is one))
         yield state
         yield _gauge("movie_tasks_worker_runs", "Task attempts in its hands", now, len(now.runs))
+        ended = CounterMetricFamily(
+            "movie_tasks_worker_attempts", "Attempts that came to an end", labels=["worker", "end"]
+        )
+        ended.add_metric([now.worker_id, "completed"], now.completed)
+        ended.add_metric([now.worker_id, "failed"], now.failed)
+        yield ended
         yield _gauge("movie_tasks_worker_warm_models", "Models whose weights are loaded", now, len(now.warm_models))
         if now.gpu is not None:
             yield from _gpu(now)

@@ -33,6 +33,8 @@ class Attempt:
     published_at: datetime | None = None
     saved_at: datetime | None = None
     stopping: bool = False
+    succeeded: bool | None = None
+    """Whether there is a result; None while it runs, and for what was stopped."""
     killing: Awaitable[None] | None = None
     saying: asyncio.Task[None] | None = None
     keeping: asyncio.Task[None] | None = None

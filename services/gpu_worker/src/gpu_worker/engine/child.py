@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from gpu_worker.engine.checkpoints import Keeper, read
 from gpu_worker.engine.encoders import encode, size_and_sha256
 from gpu_worker.engine.failures import UnusableOutput, classify
 from gpu_worker.engine.generators import RawMedia, generate
-from gpu_worker.engine.memory import Ladder, halves, is_out_of_memory, rungs
+from gpu_worker.engine.memory import Admission, CpuGauge, CudaGauge, Ladder, halves, is_out_of_memory, rungs
 from gpu_worker.engine.passes import Pass, StopRequested
 from gpu_worker.engine.pipelines import Pipelines, describe, memory_budget_mb, pick_device
 from gpu_worker.protocol import (
@@ -96,6 +97,7 @@ class Engine:
         self._asked: queue.SimpleQueue[Sequence[RunJob]] = queue.SimpleQueue()
         self._stopping: set[tuple[str, int]] = set()
         self._ladder = Ladder(pipelines.clean_up)
+        self._admission = Admission(CudaGauge(device) if device.type == "cuda" else CpuGauge())
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     def report(self, message: BaseModel) -> None:
@@ -153,11 +155,11 @@ class Engine:
             params = [job.params for job in shared.jobs]
             ways = rungs(pipeline, self._device) if len(params) == 1 else []
             started = time.perf_counter()
-            outputs, taken = self._ladder.run(
-                f"{entry.key} {entry.shared(params[0])}",
-                ways,
-                lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper),
-            )
+            kind = f"{len(params)} of {entry.key} {entry.shared(params[0])}"
+            with self._admission.run(kind, partial(self._pipelines.evict, entry.key)):
+                outputs, taken = self._ladder.run(
+                    kind, ways, lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper)
+                )
         except StopRequested:
             return None
         except Exception as error:

@@ -1,9 +1,11 @@
 """Doing with less memory what did not fit: one rung of the ladder after the other, each slower than the last."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import psutil
 import structlog
 import torch
 
@@ -12,6 +14,7 @@ log = structlog.get_logger(__name__)
 Output = TypeVar("Output")
 Item = TypeVar("Item")
 
+MB = 1024 * 1024
 OUT_OF_MAIN_MEMORY = "can't allocate memory"
 """What torch says on a CPU, where it has no error of its own for it."""
 
@@ -23,6 +26,67 @@ def is_out_of_memory(error: BaseException) -> bool:
 def halves(items: Sequence[Item]) -> list[Sequence[Item]]:
     middle = (len(items) + 1) // 2
     return [half for half in (items[:middle], items[middle:]) if half]
+
+
+class Gauge(Protocol):
+    """The device's memory, in MB."""
+
+    def free(self) -> int: ...
+
+    def peak(self) -> int:
+        """The most that was taken since `begin`, over what was taken then; 0 where it cannot be measured."""
+
+    def begin(self) -> None: ...
+
+
+class CpuGauge:
+    """Main memory, which the whole machine shares: what one run takes of it at most cannot be told apart."""
+
+    def free(self) -> int:
+        available: int = psutil.virtual_memory().available
+        return available // MB
+
+    def peak(self) -> int:
+        return 0
+
+    def begin(self) -> None:
+        """Nothing to begin with."""
+
+
+class CudaGauge:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before = 0
+
+    def free(self) -> int:
+        free, _ = torch.cuda.mem_get_info(self._device)
+        # What torch holds and nothing uses is as good as free.
+        idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return int(free + idle) // MB
+
+    def peak(self) -> int:
+        return int(torch.cuda.max_memory_allocated(self._device) - self._before) // MB
+
+    def begin(self) -> None:
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device)
+
+
+@dataclass
+class Admission:
+    """Makes room before a run begins, by what its kind took the last time: failing costs more than asking."""
+
+    gauge: Gauge
+    _peaks: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def run(self, kind: str, evict: Callable[[], bool]) -> Iterator[None]:
+        """`evict` unloads a model that the run does not need, and is false when there is none."""
+        while self.gauge.free() < self._peaks.get(kind, 0) and evict():
+            log.info("a model is unloaded to make room for a run", kind=kind, needs_mb=self._peaks[kind])
+        self.gauge.begin()
+        yield
+        self._peaks[kind] = self.gauge.peak()
 
 
 @dataclass(frozen=True)

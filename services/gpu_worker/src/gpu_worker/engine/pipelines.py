@@ -77,11 +77,19 @@ class Pipelines:
         if needed_mb > self._budget_mb:
             raise TooLarge(f"{root.key} needs {needed_mb} MB, and models may take {self._budget_mb} MB of this device")
         while sum(family.size_mb for family in self._families.values()) + needed_mb > self._budget_mb:
-            idle = [key for key, family in self._families.items() if not family.root.pinned]
-            if not idle:
+            if not self.evict(root.key):
                 raise TooLarge(f"{root.key} needs {needed_mb} MB, and what is pinned leaves less than that")
-            del self._families[idle[0]]
-            self.clean_up()
+
+    def evict(self, needed: str) -> bool:
+        """Unloads what was used least recently and is neither pinned nor needed now; false when there is nothing."""
+        entry = self._catalog[needed]
+        idle = (key for key, family in self._families.items() if not family.root.pinned)
+        key = next((key for key in idle if key != (entry.shares or entry.key)), None)
+        if key is None:
+            return False
+        del self._families[key]
+        self.clean_up()
+        return True
 
     def _allocated_mb(self) -> int:
         return torch.cuda.memory_allocated(self._device) // MB if self._device.type == "cuda" else 0

@@ -7,20 +7,18 @@ the record's is dropped wherever it is. What cannot be saved is left to the leas
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import stamina
 import structlog
 from contracts.catalog import Catalog
 from contracts.errors import IllegalTransition, NotFound, PermanentError, Problem, RetryableError, StaleAttempt
-from contracts.events import Message, TaskProgressed, task_changed, task_progressed
+from contracts.events import TaskProgressed, task_progressed
 from contracts.media import ProducedMedia
-from contracts.ports import Clock, ObjectStore, Publisher
-from contracts.records import TaskRecords
+from contracts.ports import Clock, ObjectStore
 from contracts.tasks import (
     TIME_LIMIT_EXCEEDED,
     Advance,
@@ -39,6 +37,7 @@ from contracts.topics import App, staging_key
 from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
 from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.handlers.files import Files
+from gpu_worker.handlers.milestones import Milestones
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.ports import Engine
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Saved, Stepped, Stopped
@@ -56,14 +55,18 @@ TOO_LONG_TOGETHER = Problem.of(
 )
 
 
+def unless_cancelled(move: TakeBack | Produce) -> Callable[[Task], Move]:
+    """The move, or the end that a person has asked for in the meantime."""
+    return lambda found: Cancel(move.attempt) if found.cancel_requested else move
+
+
 @dataclass(frozen=True)
 class Running:
     app: App
     catalog: Catalog
-    tasks: TaskRecords
+    milestones: Milestones
     files: Files
     objects: ObjectStore
-    publisher: Publisher
     engine: Engine
     faults: DeviceFaults
     sharing: Sharing
@@ -73,8 +76,6 @@ class Running:
     """Tells the heartbeat that there is something new to say."""
     scratch: Path
     stop_within: timedelta
-    keep_trying: timedelta
-    """How long a milestone is tried to be saved, or a result to be stored, before the attempt is given up."""
     backoff: Backoff
     pace: Pace
 
@@ -83,7 +84,7 @@ class Running:
         task_id, number = attempt.key
         folder = self.scratch / f"{task_id}-{number}"
         try:
-            task = await self.tasks.get(task_id)
+            task = await self.milestones.tasks.get(task_id)
             if task is None or not still_ours(task, attempt.assignment):
                 log.info("the assignment is over already", task_id=task_id, attempt=number)
                 return
@@ -111,7 +112,7 @@ class Running:
     async def hand_back(self, attempt: Attempt) -> None:
         """Gives the task back to the queue without blame, because this worker must go."""
         try:
-            await self._save(attempt, lambda _found: TakeBack(attempt.assignment.attempt), keep_trying=False)
+            await self.milestones.save(attempt, lambda _found: TakeBack(attempt.assignment.attempt), keep_trying=False)
         except (*OVER, RetryableError) as error:
             log.info("nothing to hand back", task_id=attempt.assignment.task_id, reason=error.detail)
 
@@ -132,7 +133,7 @@ class Running:
             inputs = await self.files.inputs(task, folder)
         except PermanentError as error:
             problem = error.problem()
-            await self._save(attempt, lambda _found: Fail(task.attempt, problem))
+            await self.milestones.save(attempt, lambda _found: Fail(task.attempt, problem))
             return
         resumed = await self.files.checkpoint(task, folder)
         attempt.checkpoint = task.checkpoint
@@ -149,12 +150,13 @@ class Running:
         match await self._generate(attempt, task, job):
             case Encoded() as encoded:
                 await self._hand_in(attempt, task, encoded)
+                attempt.succeeded = True
             case Failed(problem=problem) if not attempt.stopping:
+                attempt.succeeded = False
                 await self._fail(attempt, problem)
             case _:
                 # Stopped because somebody cancelled; or because we were told so without its being true.
-                ended = TakeBack(task.attempt)
-                await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else ended)
+                await self.milestones.save(attempt, unless_cancelled(TakeBack(task.attempt)))
 
     async def _generate(self, attempt: Attempt, task: Task, job: RunJob) -> Encoded | Stopped | Failed:
         """Follows the engine to the job's end, and makes sure that there is one."""
@@ -240,7 +242,7 @@ class Running:
                 phase=attempt.phase,
                 progress=attempt.progress,
             )
-            await self._tell(task_progressed(progressed, self.app, now))
+            await self.milestones.tell(task_progressed(progressed, self.app, now))
         if self.pace.save_now(attempt, now):
             attempt.saved_at = now
             try:
@@ -252,7 +254,7 @@ class Running:
         """Puts the file into staging and leaves the rest to storage."""
         entry = self.catalog[task.model]
         key = staging_key(task.id, task.attempt, entry.output.format.value)
-        async for again in self._tries():
+        async for again in self.milestones.tries():
             with again:
                 await self.objects.put(key, Path(encoded.path))
         now = self.clock.now()
@@ -265,7 +267,7 @@ class Running:
         )
         produce = Produce(task.attempt, media, attempt.generated_at or now, attempt.together)
         try:
-            await self._save(attempt, lambda found: Cancel(task.attempt) if found.cancel_requested else produce)
+            await self.milestones.save(attempt, unless_cancelled(produce))
         except OVER:
             await self.objects.delete(key)
             raise
@@ -279,33 +281,11 @@ class Running:
                 found, attempt.assignment.attempt, problem, self.clock.now(), self.backoff, self.randomness
             )
 
-        await self._save(attempt, decide)
+        await self.milestones.save(attempt, decide)
 
     async def _advance(self, attempt: Attempt, phase: Phase, *, keep_trying: bool = True) -> None:
         attempt.phase = phase
         move = Advance(attempt.assignment.attempt, phase, attempt.progress, attempt.checkpoint, attempt.together)
-        task = await self._save(attempt, lambda _found: move, keep_trying=keep_trying)
+        task = await self.milestones.save(attempt, lambda _found: move, keep_trying=keep_trying)
         if task.cancel_requested:
             self.stop(attempt)
-
-    async def _save(self, attempt: Attempt, decide: Callable[[Task], Move], *, keep_trying: bool = True) -> Task:
-        """A milestone is worth trying for long: what it stands for has cost a GPU up to hours."""
-        async for again in self._tries(None if keep_trying else 1):
-            with again:
-                task = await self.tasks.change(attempt.assignment.task_id, decide)
-        if task.phase not in (attempt.announced, Phase.ENCODING):
-            attempt.announced = task.phase
-            log.info("the run goes on", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
-            await self._tell(task_changed(task, self.app))
-        return task
-
-    def _tries(self, most: int | None = None) -> AsyncIterator[stamina.Attempt]:
-        """Try after try while something does not answer, for as long as that is worth it."""
-        return aiter(stamina.retry_context(RetryableError, attempts=most, timeout=self.keep_trying.total_seconds()))
-
-    async def _tell(self, message: Message) -> None:
-        """Says it if it can be said. The record holds the truth, and the watchdog says it again."""
-        try:
-            await self.publisher.publish(message)
-        except RetryableError as error:
-            log.warning("an announcement was lost", type=message.event.type, reason=error.detail)

@@ -1,6 +1,7 @@
 """The worker: what it has in hand, what it hears, and what it says of itself."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,6 +52,7 @@ class Worker:
     hearing: Hearing = field(default_factory=Hearing)
     _in_hand: dict[tuple[str, int], InHand] = field(default_factory=dict)
     _gpu: GpuReading | None = None
+    _ended: Counter[bool | None] = field(default_factory=Counter)
     _was_ready: bool = False
     _said_what_cannot_run: bool = False
 
@@ -163,6 +165,8 @@ class Worker:
             device=self.engine.device,
             gpu=self._gpu,
             runs=runs,
+            completed=self._ended[True],
+            failed=self._ended[False],
             started_at=self._started_at,
             sent_at=self.clock.now(),
         )
@@ -182,7 +186,7 @@ class Worker:
                 )
 
     def _put_down(self, key: tuple[str, int], work: "asyncio.Task[None]") -> None:
-        del self._in_hand[key]
+        self._ended[self._in_hand.pop(key).attempt.succeeded] += 1
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("an attempt met a bug", task_id=key[0], attempt=key[1], exc_info=error)
 
