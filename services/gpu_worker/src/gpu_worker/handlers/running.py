@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 ENCODING_SAID_AFTER_SECONDS = 3.0
 """Well within the grace that the watchdog gives over the time limit."""
+KEPT_WITHIN_SECONDS = 30.0
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 TOO_LONG_TOGETHER = Problem.of(
     "time-limit-exceeded-together",
@@ -153,6 +154,9 @@ class Running:
                 attempt.succeeded = True
             case Failed(problem=problem) if not attempt.stopping:
                 attempt.succeeded = False
+                if attempt.keeping is not None:
+                    # What is being saved is worth more now than ever.
+                    await asyncio.wait([attempt.keeping], timeout=KEPT_WITHIN_SECONDS)
                 await self._fail(attempt, problem)
             case _:
                 # Stopped because somebody cancelled; or because we were told so without its being true.
