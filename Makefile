@@ -114,6 +114,10 @@ test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken
 bench: setup ## Measure what the platform costs, as a table
 	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench
 
+.PHONY: bench-gpu
+bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU
+	$(PYTHON) -m tests.benchmarks.bench_gpu
+
 .PHONY: bench-distributed
 bench-distributed: setup ## The same of the distributed platform, beside Celery; MINUTES=10 for a long run of events
 	@$(UV) sync --frozen --all-packages --group bench --quiet

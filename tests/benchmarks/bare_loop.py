@@ -1,41 +1,41 @@
-"""A hand-written loop over the same pipeline, as somebody without a platform would write it.
+"""The pipeline and the encoder in a loop with nothing around them, as somebody without a platform would run them.
 
-    python -m tests.benchmarks.bare_loop COUNT STEPS THREADS MODELS_FOLDER OUTPUT_FOLDER
+    python -m tests.benchmarks.bare_loop MODEL COUNT BATCH THREADS MODELS_FOLDER OUTPUT_FOLDER
 
-Prints the seconds that COUNT images took.
+With the catalog's default parameters. Prints the seconds that COUNT results took, files written and all.
 """
 
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import diffusers
 import torch
-from gpu_worker.engine.tiny_models import make
+from contracts.catalog import read_catalog
+from gpu_worker.engine import weights
+from gpu_worker.engine.encoders import encode
+from gpu_worker.engine.generators import RawMedia, generate
 
-count, steps, threads = (int(argument) for argument in sys.argv[1:4])
-models, output = Path(sys.argv[4]), Path(sys.argv[5])
+key, count, batch, threads = sys.argv[1], *(int(argument) for argument in sys.argv[2:5])
+models, output = Path(sys.argv[5]), Path(sys.argv[6])
 torch.set_num_threads(threads)
-pipeline = diffusers.StableDiffusionPipeline.from_pretrained(make("tiny-stable-diffusion", models))
+[entry] = read_catalog(only=[key]).models
+pipeline = weights.load(entry, weights.fetch(entry, models), torch.float32)
 pipeline.set_progress_bar_config(disable=True)
+defaults = {name: one.default for name, one in entry.parameters.items() if one.default not in (None, "random")}
 
 
-def draw(seed: int) -> None:
-    generator = torch.Generator("cpu").manual_seed(seed)
-    image = pipeline(
-        prompt="a red circle",
-        negative_prompt="",
-        width=128,
-        height=128,
-        num_inference_steps=steps,
-        guidance_scale=5.0,
-        generator=generator,
-    ).images[0]
-    image.save(output / f"{seed}.png", compress_level=4)
+def make(seeds: range) -> None:
+    params: list[dict[str, Any]] = [{**defaults, "prompt": "a red circle", "seed": seed} for seed in seeds]
+    for seed, media in zip(seeds, generate(pipeline, entry, params, {}, lambda *_: None), strict=True):
+        folder = output / str(seed)
+        folder.mkdir(exist_ok=True)
+        assert isinstance(media, RawMedia)
+        encode(media, entry.output.format, folder)
 
 
-draw(0)
+make(range(batch))
 started = time.perf_counter()
-for seed in range(1, count + 1):
-    draw(seed)
+for first in range(0, count, batch):
+    make(range(first, first + batch))
 print(time.perf_counter() - started)
