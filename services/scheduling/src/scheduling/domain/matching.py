@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from scheduling.domain.riding import Batch, Waiting, riders
+from scheduling.domain.riding import Batch, Turn, Waiting, riders
 
 HIGHEST_RANK = 2
 PATIENCE_IN_LOADS = 4
@@ -62,7 +62,13 @@ def match(
         spent[task.project_id] = spent.get(task.project_id, 0.0) + task.run_seconds
         _take_slot(free, worker, task)
     batches = [batch for _, batch in started]
-    started += riders(batches, queue, spent, lambda task: _aged_rank(task, now, ageing))
+    started += riders(
+        batches,
+        queue,
+        spent,
+        rank_of=lambda task: _aged_rank(task, now, ageing),
+        turn=lambda task: _turn(task, spent, now, ageing),
+    )
     return [_pairing(task, batch) for task, batch in started]
 
 
@@ -72,9 +78,7 @@ def _pairing(task: Waiting, batch: Batch) -> Pairing:
     return Pairing(task.task_id, batch.worker_id, batch.members[0].task_id, len(batch.members))
 
 
-def _turn(
-    task: Waiting, spent: Mapping[str, float], now: datetime, ageing: timedelta
-) -> tuple[float, float, datetime, str]:
+def _turn(task: Waiting, spent: Mapping[str, float], now: datetime, ageing: timedelta) -> Turn:
     return (-_aged_rank(task, now, ageing), spent.get(task.project_id, 0.0), task.since, task.task_id)
 
 

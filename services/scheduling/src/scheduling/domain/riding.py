@@ -11,6 +11,9 @@ from datetime import datetime
 
 from scheduling.domain.company import ALONE, Company
 
+Turn = tuple[float, float, datetime, str]
+"""The smaller comes first."""
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -61,6 +64,7 @@ def riders(
     waiting: Iterable[Waiting],
     spent: MutableMapping[str, float],
     rank_of: Callable[[Waiting], int],
+    turn: Callable[[Waiting], Turn],
 ) -> Iterator[tuple[Waiting, Batch]]:
     """Fills the batches, each time with the task whose turn it is and into the emptiest that it fits.
 
@@ -70,10 +74,7 @@ def riders(
     lines = _lines(waiting, rank_of)
     while lines:
         roomy = {batch.alike for batch in batches if batch.has_room}
-        in_turn = sorted(
-            (line for line in lines if line.company.alike in roomy),
-            key=lambda line: (-line.rank, spent.get(line.project_id, 0.0), line.tasks[0].since, line.tasks[0].task_id),
-        )
+        in_turn = sorted((line for line in lines if line.company.alike in roomy), key=lambda line: turn(line.tasks[0]))
         found = next(((line, batch) for line in in_turn if (batch := _place(line, batches, lines))), None)
         if found is None:
             return
