@@ -131,10 +131,16 @@ class World:
         await asyncio.gather(*busy, *trouble)
         await self._until(lambda: not self._open(), EVENTUALLY_SECONDS, self._open)
         await self._until(self._leaders, LED_WITHIN_SECONDS, lambda: "nobody leads")
+        # Whoever goes now hears nothing any more: what others have still to say to it must be said before.
+        await self._until(lambda: not self._unsaid(), EVENTUALLY_SECONDS, self._unsaid)
         for one in self.replicas:
             one.go_on_with(NEEDED_TO_THE_END)
         await asyncio.sleep(QUIET_SECONDS)
         check_end(self)
+
+    def _unsaid(self) -> list[object]:
+        under_way = [f"{self.bus.under_way} deliveries"] if self.bus.under_way else []
+        return [*under_way, *self.rows(App.STORAGE, "task_id, attempt", "ingests")]
 
     async def _begin(self) -> None:
         for one in self.replicas:

@@ -14,7 +14,6 @@ from contracts.events import (
     cancel_requested,
     parse,
 )
-from contracts.media import Medium
 from contracts.records import TaskRecords
 from contracts.tasks import Assign, Phase, RequestCancel, Task
 from contracts.testing.examples import NOON, a_task
@@ -48,7 +47,7 @@ class WorkerUnderTest:
     ) -> None:
         given = Assignment(
             worker_id=worker_id,
-            medium=Medium.IMAGE,
+            medium=task.medium,
             project_id=task.project_id,
             task_id=task.id,
             attempt=task.attempt,
