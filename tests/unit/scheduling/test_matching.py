@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 from contracts.testing.examples import NOON
@@ -145,3 +146,13 @@ def test_equal_projects_get_equal_shares(projects: int, rounds: int) -> None:
     served = [task_id.split("-")[0] for task_id in order(tasks)]
     for prefix in range(0, len(served), projects):
         assert len(set(served[prefix : prefix + projects])) == projects
+
+
+def test_what_fitted_no_smaller_device_waits_for_a_larger_one() -> None:
+    grown = replace(waiting("grown", age=9), above_mb=16_000)
+    small, large = (replace(worker(name), memory_mb=size) for name, size in (("small", 16_000), ("large", 80_000)))
+    assert match([grown], [small], {}, NOON, AGEING) == []
+    [pairing] = match([grown], [small, large], {}, NOON, AGEING)
+    assert pairing.worker_id == "large"
+    others = [waiting("next"), grown]
+    assert {(one.task_id, one.worker_id) for one in match(others, [small], {}, NOON, AGEING)} == {("next", "small")}

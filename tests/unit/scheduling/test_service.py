@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
+from contracts.errors import Problem
 from contracts.identifiers import task_id_for
-from contracts.tasks import Fail, Phase, Produce, RequestCancel, Resubmit, TakeBack
+from contracts.tasks import Fail, Phase, Produce, RequestCancel, Resubmit, RetryLater, TakeBack, Task
 from contracts.testing.examples import NOON, a_problem, a_task, produced_media
-from contracts.workers import Run, WorkerState
+from contracts.workers import Device, Run, WorkerState
 from scheduling.app import create
 
 from tests.conftest import Serve, World
@@ -335,3 +336,33 @@ async def test_what_has_failed_goes_with_nobody(scheduling: Scheduling) -> None:
     await scheduling.pass_time(seconds=3)
     await scheduling.heartbeat(worker_id="worker-2")
     assert [(one.task_id, one.together) for one in scheduling.assignments[1:]] == [(first.id, 1)]
+
+
+async def out_of_memory(scheduling: Scheduling, task: Task, device_mb: int) -> None:
+    """The attempt fails because its worker's device is too small, and it is time for the next."""
+    problem = Problem.of("gpu-out-of-memory", "Not enough GPU memory", "tried to allocate 2 GB", retryable=True)
+    later = RetryLater(task.attempt, problem, scheduling.world.clock.now() + timedelta(seconds=1), device_mb)
+    await scheduling.hear(await scheduling.tasks.change(task.id, lambda _found: later))
+    await scheduling.pass_time(seconds=2)
+
+
+async def test_what_did_not_fit_goes_to_a_worker_with_more_memory(scheduling: Scheduling) -> None:
+    small = Device(name="small", kind="cuda", vram_total_mb=16_000)
+    large = Device(name="large", kind="cuda", vram_total_mb=80_000)
+    await scheduling.heartbeat(device=small)
+    task = await scheduling.accept()
+    await scheduling.heartbeat(worker_id="worker-2", device=large, slots=0)
+    await out_of_memory(scheduling, await scheduling.now(task), 16_000)
+    await scheduling.heartbeat(device=small)
+    assert len(scheduling.assignments) == 1, "the small one would fail again"
+    await scheduling.heartbeat(worker_id="worker-2", device=large)
+    assert [given.worker_id for given in scheduling.assignments] == ["worker-1", "worker-2"]
+
+
+async def test_what_did_not_fit_the_largest_there_is_is_tried_where_there_is_room(scheduling: Scheduling) -> None:
+    only = Device(name="only", kind="cuda", vram_total_mb=16_000)
+    await scheduling.heartbeat(device=only)
+    task = await scheduling.accept()
+    await out_of_memory(scheduling, await scheduling.now(task), 16_000)
+    await scheduling.heartbeat(device=only)
+    assert [given.worker_id for given in scheduling.assignments] == ["worker-1", "worker-1"]

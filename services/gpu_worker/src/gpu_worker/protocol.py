@@ -9,6 +9,9 @@ from contracts.media import Execution
 from contracts.workers import Device
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
+OUT_OF_MEMORY = "gpu-out-of-memory"
+"""The code of a failure after which another device, with more memory, may do."""
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -31,6 +31,8 @@ class Entry:
     worker_id: str | None
     since: datetime
     company: Company
+    outgrown_mb: int
+    """The memory of the largest device that an attempt did not fit."""
 
 
 class Queue(Protocol):

@@ -145,6 +145,8 @@ class Task(TaskRequest):
     """How many tasks share the device with this one in its run."""
     shared_seconds: float = Field(default=0.0, ge=0)
     """What of `phase_seconds` other tasks of the same forward passes answer for."""
+    outgrown_mb: int = Field(default=0, ge=0)
+    """The memory of the largest device that an attempt did not fit; the next should have more."""
     attempt: int = 0
     failures: int = 0
     seq: int = 1

@@ -27,7 +27,13 @@ class Backoff:
 
 
 def after_failure(
-    task: Task, attempt: int, error: Problem, now: datetime, backoff: Backoff, randomness: random.Random
+    task: Task,
+    attempt: int,
+    error: Problem,
+    now: datetime,
+    backoff: Backoff,
+    randomness: random.Random,
+    outgrown_mb: int = 0,
 ) -> RetryLater | Fail:
     """The move that a failed attempt asks for: another attempt while the catalog allows one.
 
@@ -36,4 +42,4 @@ def after_failure(
     failures = task.failures + 1
     if not error.retryable or failures >= task.max_failures:
         return Fail(attempt, error)
-    return RetryLater(attempt, error, now + backoff.wait(failures, randomness))
+    return RetryLater(attempt, error, now + backoff.wait(failures, randomness), outgrown_mb)

@@ -98,6 +98,8 @@ class RetryLater:
     attempt: int
     error: Problem
     not_before: datetime
+    outgrown_mb: int = 0
+    """The memory of the device that the attempt did not fit."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
             return _end_attempt(
                 task, move.attempt, Phase.RETRY_WAIT, now,
                 failures=task.failures + 1, error=move.error, not_before=move.not_before, deadline=move.not_before,
+                outgrown_mb=max(task.outgrown_mb, move.outgrown_mb),
             )  # fmt: skip
         case Fail():
             return _enter(_fenced(task, move.attempt), Phase.FAILED, now, error=move.error)
@@ -281,6 +284,6 @@ def _resubmit(task: Task, now: datetime) -> Task:
         raise IllegalTransition(f"task {task.id} is {task.phase.value}: only an ended task can be retried")
     return _enter(
         task, Phase.QUEUED, now,
-        failures=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
+        failures=0, outgrown_mb=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
         checkpoint=None, started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from contracts.errors import Problem
 
 from gpu_worker.engine.memory import is_out_of_memory
+from gpu_worker.protocol import OUT_OF_MEMORY
 
 STICKY_CUDA_ERRORS = ("device-side assert", "illegal memory access", "unspecified launch failure", "cudaErrorECC")
 
@@ -41,7 +42,7 @@ class Failure:
 def classify(error: BaseException) -> Failure:
     text = str(error)
     if is_out_of_memory(error):
-        return _failure("gpu-out-of-memory", "Not enough GPU memory", text, retryable=True)
+        return _failure(OUT_OF_MEMORY, "Not enough GPU memory", text, retryable=True)
     if any(sign in text for sign in STICKY_CUDA_ERRORS):
         return _failure("gpu-fault", "The GPU reported an error", text, retryable=True, broken=True, device_fault=True)
     if isinstance(error, MemoryError):

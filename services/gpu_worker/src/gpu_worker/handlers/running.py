@@ -40,7 +40,18 @@ from gpu_worker.handlers.files import Files
 from gpu_worker.handlers.milestones import Milestones
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.ports import Engine
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Saved, Stepped, Stopped
+from gpu_worker.protocol import (
+    OUT_OF_MEMORY,
+    Encoded,
+    Failed,
+    Generated,
+    Generating,
+    JobReport,
+    RunJob,
+    Saved,
+    Stepped,
+    Stopped,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -282,7 +293,13 @@ class Running:
     async def _fail(self, attempt: Attempt, problem: Problem) -> None:
         def decide(found: Task) -> Move:
             return after_failure(
-                found, attempt.assignment.attempt, problem, self.clock.now(), self.backoff, self.randomness
+                found,
+                attempt.assignment.attempt,
+                problem,
+                self.clock.now(),
+                self.backoff,
+                self.randomness,
+                outgrown_mb=self.engine.device.vram_total_mb if problem.code == OUT_OF_MEMORY else 0,
             )
 
         await self.milestones.save(attempt, decide)

@@ -55,7 +55,7 @@ def _keep_if(worth: ColumnElement[bool]) -> Any:
 def _ready() -> Select[Any]:
     """What may start, the longest waiting first; so many alike ones of a project and priority."""
     place = func.row_number().over(
-        partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model)),
+        partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model), col(EntryRow.outgrown_mb)),
         order_by=(col(EntryRow.since), col(EntryRow.task_id)),
     )
     startable = select(col(EntryRow.task_id), place.label("place")).where(
@@ -126,6 +126,7 @@ class SqlQueue:
             "forget_at": None,
             "alike": company.alike,
             "most_together": company.most,
+            "outgrown_mb": task.outgrown_mb,
             "gpu_seconds": gpu_seconds(task),
             "charged_before": 0.0,
         }
@@ -196,4 +197,5 @@ def _entry(row: Any) -> Entry:
         worker_id=row.worker_id,
         since=row.since,
         company=Company(row.alike, row.most_together),
+        outgrown_mb=row.outgrown_mb,
     )

@@ -36,6 +36,7 @@ class EntryRow(Table, table=True):
     forget_at: datetime | None = Field(sa_type=UtcDateTime, index=True)
     alike: str | None
     most_together: int
+    outgrown_mb: int
     gpu_seconds: float
     charged_before: float
     """`gpu_seconds` as they were before the row was last written: what lies between is to be charged."""

@@ -24,6 +24,7 @@ class FreeWorker:
     models: frozenset[str]
     warm: frozenset[str]
     slots: int
+    memory_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,11 @@ def _aged_rank(task: Waiting, now: datetime, ageing: timedelta) -> int:
 
 
 def _able(task: Waiting, workers: Iterable[FreeWorker]) -> list[FreeWorker]:
-    return [worker for worker in workers if task.model in worker.models]
+    return [worker for worker in workers if _can_run(worker, task)]
+
+
+def _can_run(worker: FreeWorker, task: Waiting) -> bool:
+    return task.model in worker.models and worker.memory_mb > task.above_mb
 
 
 def _cost_of_switching(task: Waiting, worker: FreeWorker) -> tuple[bool, int, str]:
@@ -109,7 +114,7 @@ def _better_use(
     rank = _aged_rank(head, now, ageing)
     peers = [task for task in queue if _aged_rank(task, now, ageing) == rank and task is not head]
     for task in peers:
-        if task.model in worker.warm and task.load_seconds * len(peers) > task.run_seconds:
+        if task.model in worker.warm and _can_run(worker, task) and task.load_seconds * len(peers) > task.run_seconds:
             return task
     return head
 

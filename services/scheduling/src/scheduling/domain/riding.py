@@ -28,6 +28,8 @@ class Waiting:
     run_seconds: float
     load_seconds: float
     company: Company = ALONE
+    above_mb: int = -1
+    """It needs a worker with more memory than this."""
 
 
 @dataclass

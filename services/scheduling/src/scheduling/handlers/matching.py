@@ -94,7 +94,8 @@ class Matching:
 
     async def match_once(self, medium: Medium) -> None:
         """One pass over one medium: everything that waits against every free slot."""
-        workers = [worker for worker in self.workers.available(medium) if says_free(worker.status)]
+        available = self.workers.available(medium)
+        workers = [worker for worker in available if says_free(worker.status)]
         if not workers:
             return
         now = self.clock.now()
@@ -103,7 +104,8 @@ class Matching:
             return
         held = await self.queue.held(medium)
         # A model may have left the catalog while tasks for it waited; no worker offers it then.
-        waiting = [_waiting(entry, model) for entry in ready if (model := self.catalog.get(entry.model))]
+        largest_mb = max(worker.status.device.vram_total_mb for worker in available)
+        waiting = [_waiting(entry, model, largest_mb) for entry in ready if (model := self.catalog.get(entry.model))]
         usage = await self._usage(held)
         entries = {entry.task_id: entry for entry in ready}
         for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
@@ -179,7 +181,8 @@ class Matching:
         return usage
 
 
-def _waiting(entry: Entry, model: ModelEntry) -> Waiting:
+def _waiting(entry: Entry, model: ModelEntry, largest_mb: int) -> Waiting:
+    """What fitted no device that there is now goes to any: it may fit the next time, or fail for good."""
     return Waiting(
         task_id=entry.task_id,
         project_id=entry.project_id,
@@ -189,6 +192,7 @@ def _waiting(entry: Entry, model: ModelEntry) -> Waiting:
         run_seconds=model.run_seconds,
         load_seconds=model.load_seconds,
         company=entry.company,
+        above_mb=entry.outgrown_mb if 0 < entry.outgrown_mb < largest_mb else -1,
     )
 
 
@@ -204,6 +208,7 @@ def _free_workers(workers: Sequence[HeardWorker], entries: Sequence[Entry]) -> l
             models=frozenset(worker.status.models),
             warm=frozenset(worker.status.warm_models),
             slots=free,
+            memory_mb=worker.status.device.vram_total_mb,
         )
         for worker in workers
         if (free := free_slots(worker.status, worker.heard_at, held)) > 0
