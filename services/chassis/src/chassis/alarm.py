@@ -18,6 +18,8 @@ from contracts.ports import Clock, Jobs
 
 log = structlog.get_logger(__name__)
 
+LOOK_EVERY = timedelta(minutes=1)
+"""How often a replica looks for what another has left behind."""
 OVERDUE = timedelta(seconds=2)
 TRY_AGAIN_SECONDS = 1.0
 EARLY_AGAIN_SECONDS = 1.0

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 1.0
 SILENT_FOR_SECONDS = 2.0
 SAY_AGAIN_SECONDS = 15.0
+LOOK_AGAIN = timedelta(seconds=2)
 
 
 _died = threading.Event()
@@ -107,3 +109,15 @@ def stop_process_if_dead(task: "asyncio.Task[None]") -> None:
     _died.set()
     log.critical("background work ended; stopping the process", exc_info=task.exception())
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def look_for_due(
+    wanted: asyncio.Event, next_due: Callable[[], Awaitable[datetime | None]], now: datetime
+) -> datetime | None:
+    """An alarm's answer for work that `keep_doing` does: has it look, and says when the next is due.
+
+    What waits for a place is not asked for again at once: whoever frees one looks by himself.
+    """
+    wanted.set()
+    due = await next_due()
+    return max(due, now + LOOK_AGAIN) if due is not None else None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -29,7 +30,13 @@ console = Console()
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
-    commands = {"up": up, "down": down, "status": status, "logs": logs, "supervise": _supervise}
+    commands: dict[str, Callable[[ClusterSettings, str | None], None]] = {
+        "up": lambda settings, _: up(settings),
+        "down": lambda settings, _: down(settings),
+        "status": lambda settings, _: status(settings),
+        "logs": logs,
+        "supervise": lambda settings, _: _supervise(settings),
+    }
     parser.add_argument("command", choices=commands)
     parser.add_argument("unit", nargs="?", help="for logs: whose, such as storage-0; all when left out")
     arguments = parser.parse_args()
@@ -40,10 +47,7 @@ def main() -> None:
             "A setting is missing or wrong. All begin with MOVIE_TASKS_CLUSTER_; `make up` sets what is needed."
             f"\n{error}"
         )
-    if arguments.command == "logs":
-        logs(settings, arguments.unit)
-    else:
-        commands[arguments.command](settings)  # type: ignore[operator]
+    commands[arguments.command](settings, arguments.unit)
 
 
 def up(settings: ClusterSettings) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
-from chassis.alarm import Alarm
+from chassis.alarm import LOOK_EVERY, Alarm
 from chassis.auth import ApiKeys, project_by_header
 from chassis.background import background
 from chassis.database import Database
@@ -24,7 +24,7 @@ from notification.adapters.sender import HttpxSender
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
 from notification.adapters.webhooks import SqlDeliveries, SqlEndpoints
-from notification.handlers.delivering import LOOK_EVERY, Delivering
+from notification.handlers.delivering import Delivering
 from notification.handlers.registering import Registering
 from notification.handlers.telling import PRUNE_EVERY, Telling
 from notification.handlers.watching import Watching

@@ -4,10 +4,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 
-from chassis.alarm import Alarm
+from chassis.alarm import LOOK_EVERY, Alarm
 from chassis.background import background
 from chassis.database import Database
 from chassis.deliveries import Subscription
@@ -30,7 +29,6 @@ from scheduling.handlers.matching import Matching, Policy, Wishes
 from scheduling.handlers.watching import Watchdog
 from scheduling.settings import SchedulingSettings
 
-LOOK_EVERY = timedelta(minutes=1)
 """For what a replica noted and did not live to wait for."""
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-from chassis.alarm import Alarm
+from chassis.alarm import LOOK_EVERY, Alarm
 from chassis.auth import ApiKeys, project_by_header
 from chassis.background import background
 from chassis.database import Database
@@ -25,7 +25,7 @@ from submission.adapters.outbox import SqlOutbox
 from submission.adapters.read_model import SqlReadModel
 from submission.adapters.tables import Table
 from submission.adapters.workers import HeardWorkers
-from submission.handlers.accepting import LOOK_EVERY, Acceptance
+from submission.handlers.accepting import Acceptance
 from submission.handlers.administering import Administration
 from submission.handlers.changing import TaskChanges
 from submission.handlers.listening import Listening

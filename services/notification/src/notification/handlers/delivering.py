@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
-from chassis.background import keep_doing
+from chassis.background import keep_doing, look_for_due
 from contracts.errors import RetryableError
 from contracts.ports import Clock
 from standardwebhooks import Webhook
@@ -23,13 +23,10 @@ from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Full, 
 
 log = structlog.get_logger(__name__)
 
-LOOK_AGAIN = timedelta(seconds=2)
 PER_ENDPOINT = 4
 """A receiver that hangs holds up no more than so many places,"""
 PROJECTS_AT_LEAST = 5
 """and a project with many of them no more than this part of all."""
-LOOK_EVERY = timedelta(minutes=1)
-"""How often each replica looks for what another has left behind."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,8 @@ class Delivering:
     _in_project: Counter[str] = field(default_factory=Counter)
 
     async def take_due(self, now: datetime) -> datetime | None:
-        """The alarm's answer: something put off is due.
-
-        What waits for a place is not asked for again at once: whoever frees one looks by himself.
-        """
-        self.wanted.set()
-        due = await self.deliveries.next_due()
-        return max(due, now + LOOK_AGAIN) if due is not None else None
+        """The alarm's answer: something put off is due."""
+        return await look_for_due(self.wanted, self.deliveries.next_due, now)
 
     async def keep_delivering(self) -> None:
         """Runs for as long as the service does."""

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from chassis.background import background, keep_doing
+from chassis.background import background, keep_doing, look_for_due
 from contracts.errors import (
     AlreadyExists,
     IllegalTransition,
@@ -41,7 +41,6 @@ from storage.ports import Ingest, Ingests, MediaTools
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_HOLD = 3
-LOOK_AGAIN = timedelta(seconds=2)
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
@@ -70,13 +69,8 @@ class Ingesting:
             self.wanted.set()
 
     async def take_due(self, now: datetime) -> datetime | None:
-        """The alarm's answer: something put off is due.
-
-        What waits for a place is not asked for again at once: whoever frees one looks by himself.
-        """
-        self.wanted.set()
-        due = await self.ingests.next_due()
-        return max(due, now + LOOK_AGAIN) if due is not None else None
+        """The alarm's answer: something put off is due."""
+        return await look_for_due(self.wanted, self.ingests.next_due, now)
 
     async def keep_ingesting(self) -> None:
         """Runs for as long as the service does."""

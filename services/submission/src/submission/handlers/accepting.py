@@ -38,8 +38,6 @@ from submission.ports import Outbox, ReadModel
 log = structlog.get_logger(__name__)
 
 ANNOUNCED_WITHIN = timedelta(seconds=5)
-LOOK_EVERY = timedelta(minutes=1)
-"""How often each replica looks for what another has left behind."""
 AT_ONCE = 200
 """How many announcements one ring of the alarm repeats; it is set again for the rest."""
 
