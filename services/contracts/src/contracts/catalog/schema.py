@@ -304,12 +304,15 @@ class ModelEntry(_Strict):
         """The parameters that tasks must have alike to share one forward pass."""
         return {name: params.get(name, p.default) for name, p in self.parameters.items() if not p.per_item}
 
+    def sizes(self, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """The parameters that decide how much memory a run takes."""
+        return {name: params.get(name, p.default) for name, p in self.parameters.items() if p.size}
+
     def most_together(self, params: Mapping[str, JsonValue]) -> int:
         """How many tasks with these parameters may share one forward pass: fewer when each is larger than usual."""
         larger = 1.0
-        for name, parameter in self.parameters.items():
-            if parameter.size:
-                larger *= _above_zero(params.get(name, parameter.default)) / _above_zero(parameter.default)
+        for name, value in self.sizes(params).items():
+            larger *= _above_zero(value) / _above_zero(self.parameters[name].default)
         return max(1, int(self.batching.max / max(1.0, larger)))
 
 

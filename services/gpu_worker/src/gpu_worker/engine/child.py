@@ -155,7 +155,7 @@ class Engine:
             params = [job.params for job in shared.jobs]
             ways = rungs(pipeline, self._device) if len(params) == 1 else []
             started = time.perf_counter()
-            kind = f"{len(params)} of {entry.key} {entry.shared(params[0])}"
+            kind = f"{len(params)} of {entry.key} {entry.sizes(params[0])}"
             with self._admission.run(kind, partial(self._pipelines.evict, entry.key)):
                 outputs, taken = self._ladder.run(
                     kind, ways, lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper)
