@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from contracts.catalog import CatalogError, RequestValidator, read_catalog
-from contracts.catalog.schema import LONGEST_TIME_LIMIT_MINUTES, IntegerParameter
+from contracts.catalog.parameters import IntegerParameter
+from contracts.catalog.schema import LONGEST_TIME_LIMIT_MINUTES
 from contracts.errors import FieldProblem, InvalidRequest
 from contracts.identifiers import task_id_for
 from contracts.media import Medium

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from contracts.catalog.parameters import Parameter, Visibility
 from contracts.catalog.requests import RequestValidator, SubmitFields
 from contracts.catalog.schema import (
     BundledSource,
@@ -18,9 +19,7 @@ from contracts.catalog.schema import (
     InputSlot,
     ModelEntry,
     OutputFormat,
-    Parameter,
     Speedups,
-    Visibility,
 )
 
 __all__ = [

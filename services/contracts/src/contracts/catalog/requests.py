@@ -23,17 +23,15 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from contracts.catalog.schema import (
-    Catalog,
+from contracts.catalog.parameters import (
     ChoiceParameter,
     FlagParameter,
-    InputSlot,
     IntegerParameter,
-    ModelEntry,
     NumberParameter,
     Parameter,
     TextParameter,
 )
+from contracts.catalog.schema import Catalog, InputSlot, ModelEntry
 from contracts.errors import MOST_PROBLEMS, FieldProblem, InvalidRequest
 from contracts.identifiers import MediaId, Moment, PlainText, Tag
 from contracts.tasks import MAX_TAGS, Priority, TaskRequest

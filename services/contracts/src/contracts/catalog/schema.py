@@ -8,119 +8,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from contracts.catalog.parameters import Parameter, Strict, Visibility
 from contracts.identifiers import ModelKey, Name
 from contracts.media import Medium
 
 LONGEST_TIME_LIMIT_MINUTES = 300
 
 
-class Visibility(StrEnum):
-    BASIC = "basic"
-    ADVANCED = "advanced"
-    HIDDEN = "hidden"
-    """Fixed by the catalog: passed to the pipeline, not accepted from a request."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Parameter(_Strict):
-    description: str = ""
-    visibility: Visibility = Visibility.BASIC
-    argument: str | None = None
-    """The pipeline's name for it, where it differs from the parameter's own.
-
-    The argument `generator` is special: its value seeds the random generator given to the pipeline.
-    """
-    for_pipeline: bool = True
-    """False for what only the encoder needs."""
-    per_item: bool = False
-    """Whether tasks may differ in it and still share one forward pass: the pipeline takes a list of it."""
-    size: bool = False
-    """Whether the memory and time of a run grow in proportion to it. For numbers with a default."""
-
-
-class IntegerParameter(_Parameter):
-    type: Literal["integer"]
-    min: int
-    max: int
-    step: int | None = Field(default=None, gt=0)
-    """Allowed values are `min`, `min + step`, `min + 2*step` and so on, as in an HTML number field."""
-    default: int | Literal["random"] | None = None
-    """`random` draws one when the request is accepted, so that the record can repeat it."""
-
-    def allowed(self) -> dict[str, JsonValue]:
-        bounds: dict[str, JsonValue] = {"type": "integer", "min": self.min, "max": self.max}
-        return bounds if self.step is None else {**bounds, "step": self.step}
-
-    def on_step(self, value: int) -> bool:
-        return self.step is None or (value - self.min) % self.step == 0
-
-    @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        if isinstance(self.default, int) and not (self.min <= self.default <= self.max and self.on_step(self.default)):
-            raise ValueError(f"default {self.default} is outside its own range")
-        return self
-
-
-class NumberParameter(_Parameter):
-    type: Literal["number"]
-    min: float
-    max: float
-    default: float | None = None
-
-    def allowed(self) -> dict[str, JsonValue]:
-        return {"type": "number", "min": self.min, "max": self.max}
-
-    @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        if self.default is not None and not self.min <= self.default <= self.max:
-            raise ValueError(f"default {self.default} is outside its own range")
-        return self
-
-
-class TextParameter(_Parameter):
-    type: Literal["text"]
-    min_length: int = Field(default=0, ge=0)
-    max_length: int = Field(gt=0)
-    default: str | None = None
-
-    def allowed(self) -> dict[str, JsonValue]:
-        return {"type": "text", "min_length": self.min_length, "max_length": self.max_length}
-
-
-class FlagParameter(_Parameter):
-    type: Literal["flag"]
-    default: bool
-
-    def allowed(self) -> dict[str, JsonValue]:
-        return {"type": "flag"}
-
-
-class ChoiceParameter(_Parameter):
-    type: Literal["choice"]
-    choices: tuple[str, ...] = Field(min_length=1)
-    default: str | None = None
-
-    def allowed(self) -> dict[str, JsonValue]:
-        return {"type": "choice", "choices": list(self.choices)}
-
-    @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        if self.default is not None and self.default not in self.choices:
-            raise ValueError(f"default {self.default!r} is not one of its choices")
-        return self
-
-
-Parameter = Annotated[
-    IntegerParameter | NumberParameter | TextParameter | FlagParameter | ChoiceParameter, Field(discriminator="type")
-]
-
-
-class InputSlot(_Strict):
+class InputSlot(Strict):
     """A file of the project that the model takes."""
 
     medium: Medium
@@ -130,7 +27,7 @@ class InputSlot(_Strict):
     """Pictures larger than so many pixels are scaled down before the model sees them."""
 
 
-class BundledSource(_Strict):
+class BundledSource(Strict):
     """Weights made by this project's own script; see `gpu_worker.tiny_models`."""
 
     kind: Literal["bundled"]
@@ -141,7 +38,7 @@ class BundledSource(_Strict):
         return f"bundled:{self.name}"
 
 
-class FolderSource(_Strict):
+class FolderSource(Strict):
     """Weights of one's own, in a folder that every worker has in its models folder."""
 
     kind: Literal["folder"]
@@ -153,7 +50,7 @@ class FolderSource(_Strict):
         return f"folder:{self.path}"
 
 
-class HubSource(_Strict):
+class HubSource(Strict):
     """Weights in the Hugging Face hub's layout, pinned to a commit, so that a run can be repeated."""
 
     kind: Literal["hub"]
@@ -201,25 +98,25 @@ class OutputFormat(StrEnum):
         return f"{self.medium.value}/{self.value}"
 
 
-class Output(_Strict):
+class Output(Strict):
     format: OutputFormat
     frame_rate: Name | None = None
     """For video: the parameter that says how many frames a second are shown."""
 
 
-class Batching(_Strict):
+class Batching(Strict):
     max: int = Field(default=1, ge=1, le=64)
     """How many tasks of default sizes may share one forward pass. Whoever comes next waits for that pass."""
 
 
-class Needs(_Strict):
+class Needs(Strict):
     """What a worker must have. `cpu` allows a worker without a GPU."""
 
     vram_mb: int = Field(ge=0)
     cpu: bool = False
 
 
-class Speedups(_Strict):
+class Speedups(Strict):
     """Ways to run a model faster or in less memory. What was applied is written into each result's provenance."""
 
     channels_last: bool = False
@@ -234,7 +131,7 @@ class Speedups(_Strict):
     """Keep the denoiser's weights in 8 bits and compute in the model's own type: half the memory or less."""
 
 
-class ModelEntry(_Strict):
+class ModelEntry(Strict):
     key: ModelKey
     title: str
     description: str
@@ -321,7 +218,7 @@ def _above_zero(value: JsonValue) -> float:
     return float(value) if isinstance(value, int | float) and value > 0 else 0.0
 
 
-class Catalog(_Strict):
+class Catalog(Strict):
     version: Literal[1]
     models: tuple[ModelEntry, ...] = Field(min_length=1)
 
