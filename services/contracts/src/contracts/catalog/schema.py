@@ -162,7 +162,7 @@ class ModelEntry(Strict):
     speedups: Speedups = Speedups()
     output: Output
     parameters: dict[Name, Parameter]
-    inputs: dict[Name, InputSlot] = {}
+    inputs: dict[Name, InputSlot] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
