@@ -1,6 +1,7 @@
 """The engine child for real: torch, diffusers pipelines, encoders, and what kills it."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -87,6 +88,23 @@ async def test_the_same_seed_makes_the_same_bytes(engine: EngineProcess, tmp_pat
         path = await run_to_file(engine, a_job(tmp_path / name, "tiny-image", name, steps=2, seed=seed))
         made.append(path.read_bytes())
     assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [("tiny-video", {"frames": 9, "steps": 2}), ("tiny-audio", {"seconds": 0.5, "steps": 2})],
+)
+async def test_films_and_sounds_are_replayed_to_the_same_bytes(
+    engine: EngineProcess, tmp_path: Path, model: str, params: dict[str, Any]
+) -> None:
+    first, again = (tmp_path / name for name in ("first", "again"))
+    first.mkdir()
+    again.mkdir()
+    path = await run_to_file(engine, a_job(first, model, **params))
+    original = Original(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    encoded = (await run(engine, a_job(again, model, **params).model_copy(update={"original": original})))[-1]
+    assert isinstance(encoded, Encoded) and encoded.comparison is not None
+    assert encoded.comparison.equal is True
 
 
 async def test_a_replay_that_comes_out_as_another_picture_is_as_far_from_it_as_it_is(
