@@ -138,3 +138,4 @@ def test_an_original_that_is_no_such_file_is_told_of(tmp_path: Path, name: str) 
     found = compare(replayed, digest(replayed), Original(path=str(tmp_path / name), sha256="0" * 64))
     assert found.equal is False
     assert found.note is not None and found.note.startswith("the two cannot be compared")
+    assert str(tmp_path) not in found.note

@@ -41,7 +41,8 @@ def compare(path: Path, sha256: str, original: Original) -> Comparison:
         return _decoded_and_compared(Path(original.path), path)
     except Exception as error:
         log.warning("a replay cannot be compared with its original", exc_info=error)
-        return Comparison(equal=False, note=f"the two cannot be compared: {error or type(error).__name__}")
+        # Only the kind of error: its text may name paths of this machine.
+        return Comparison(equal=False, note=f"the two cannot be compared ({type(error).__name__})")
 
 
 @dataclass
