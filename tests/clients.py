@@ -81,6 +81,13 @@ class ProjectClient:
         task: dict[str, Any] = answer.json()
         return task
 
+    async def replay(self, task_id: str, *, key: str | None = None) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = await self.http.post(f"/api/v1/tasks/{task_id}/replay", headers=headers)
+        assert answer.status_code == 202, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
     async def status(self, task_id: str) -> dict[str, Any]:
         answer = await self.http.get(f"/api/v1/tasks/{task_id}/status")
         assert answer.status_code == 200, answer.text

@@ -163,6 +163,7 @@ class TestIsolation:
             ("GET", "/tasks/{}/history"),
             ("DELETE", "/tasks/{}/cancel"),
             ("POST", "/tasks/{}/retry"),
+            ("POST", "/tasks/{}/replay"),
         ):
             foreign = await api.call(method, path.format(task_id), key=api.stranger)
             unknown = await api.call(method, path.format(UNKNOWN), key=api.stranger)

@@ -1,6 +1,7 @@
 """The engine child for real: torch, diffusers pipelines, encoders, and what kills it."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from gpu_worker.protocol import (
     EngineOptions,
     Failed,
     Generated,
+    Original,
     RunJob,
     Stepped,
 )
@@ -86,6 +88,40 @@ async def test_the_same_seed_makes_the_same_bytes(engine: EngineProcess, tmp_pat
         path = await run_to_file(engine, a_job(tmp_path / name, "tiny-image", name, steps=2, seed=seed))
         made.append(path.read_bytes())
     assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [("tiny-video", {"frames": 9, "steps": 2}), ("tiny-audio", {"seconds": 0.5, "steps": 2})],
+)
+async def test_films_and_sounds_are_replayed_to_the_same_bytes(
+    engine: EngineProcess, tmp_path: Path, model: str, params: dict[str, Any]
+) -> None:
+    first, again = (tmp_path / name for name in ("first", "again"))
+    first.mkdir()
+    again.mkdir()
+    path = await run_to_file(engine, a_job(first, model, **params))
+    original = Original(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    encoded = (await run(engine, a_job(again, model, **params).model_copy(update={"original": original})))[-1]
+    assert isinstance(encoded, Encoded) and encoded.comparison is not None
+    assert encoded.comparison.equal is True
+
+
+async def test_a_replay_that_comes_out_as_another_picture_is_as_far_from_it_as_it_is(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    job = a_job(tmp_path, "tiny-image", steps=2)
+    pixels = samples_of(await run_to_file(engine, job))
+    other = tmp_path / "original.png"
+    Image.fromarray((255 - pixels).astype(np.uint8)).save(other)
+    original = Original(path=str(other), sha256="0" * 64)
+    encoded = (await run(engine, job.model_copy(update={"original": original})))[-1]
+    assert isinstance(encoded, Encoded) and encoded.comparison is not None
+    differences = np.abs(255 - 2 * pixels) / 255
+    assert encoded.comparison.equal is False
+    assert encoded.comparison.max_difference == pytest.approx(differences.max(), rel=1e-5)
+    assert encoded.comparison.mean_difference == pytest.approx(differences.mean(), rel=1e-5)
+    assert encoded.comparison.psnr_db == pytest.approx(-10 * np.log10((differences**2).mean()), rel=1e-5)
 
 
 def samples_of(path: Path) -> np.ndarray[Any, Any]:

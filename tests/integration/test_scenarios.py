@@ -155,3 +155,32 @@ async def test_alike_tasks_share_a_forward_pass(platform: Platform) -> None:
         manifests = [(await project.http.get(task["result"]["manifest_url"])).json() for task in done]
         assert max(manifest["provenance"]["batch"] for manifest in manifests) > 1
         assert [manifest["provenance"]["params"]["seed"] for manifest in manifests] == [0, 1, 2, 3]
+
+
+async def test_a_done_task_is_replayed_and_comes_out_the_same(platform: Platform) -> None:
+    """As many as like, also of a replay; told of by webhook; and another project's is none of ours."""
+    async with (
+        platform.project() as project,
+        platform.project() as stranger,
+        receiver(project, ["task.done.v1"]) as hooks,
+    ):
+        original = await project.make(params={"prompt": "a red circle", "steps": 6}, title="Opening shot")
+        [again, repeated] = await asyncio.gather(*(project.replay(original["id"], key="check") for _ in range(2)))
+        assert again["id"] == repeated["id"] != original["id"]
+        assert again["replay_of"] == {"task_id": original["id"], "media_id": original["result"]["id"]}
+        assert again["params"] == original["params"]
+
+        done = await project.wait(again["id"])
+        assert done["status"] == "done", done["error"]
+        same = {"equal": True, "max_difference": 0, "mean_difference": 0, "psnr_db": None, "note": None}
+        assert done["replay"] == same
+        assert done["result"]["sha256"] == original["result"]["sha256"]
+        assert done["result"]["id"] != original["result"]["id"]
+        await hooks.wait_for(2)
+        assert [told["data"]["replay"] for told in hooks.received] == [None, done["replay"]]
+
+        of_the_replay = await project.wait((await project.replay(done["id"]))["id"])
+        assert of_the_replay["replay_of"]["task_id"] == done["id"]
+        assert of_the_replay["replay"]["equal"] is True
+        foreign = await stranger.http.post(f"/api/v1/tasks/{original['id']}/replay")
+        assert foreign.status_code == 404

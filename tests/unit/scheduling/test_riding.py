@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from contracts.tasks import ReplayOf
 from contracts.testing.examples import NOON, a_task, media_result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,6 +137,7 @@ def test_tasks_may_share_a_pass_if_they_differ_in_what_is_given_per_item() -> No
     "changes",
     [
         {"failures": 1},
+        {"replay_of": ReplayOf(task_id=a_task().id, media_id=media_result(a_task()).id)},
         {"inputs": {"image": media_result(a_task()).id}},
         {"model": "left-the-catalog"},
         {"model": "tiny-image-edit"},

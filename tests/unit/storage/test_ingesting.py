@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from contracts.errors import DependencyUnavailable
 from contracts.events import task_changed
+from contracts.media import Comparison
 from contracts.records import TaskRecords, media_records
 from contracts.tasks import Phase, RequestCancel, Task
 from contracts.testing.examples import a_task_in, produced_media
 from contracts.topics import task_key
+from contracts.views import TaskView
 from PIL import Image
 from storage.app import create
 from storage.settings import StorageSettings
@@ -106,6 +108,14 @@ async def test_a_result_is_verified_and_promoted(storage: Storage) -> None:
     manifest = b"".join([chunk async for chunk in storage.world.objects.read(f"{prefix}/manifest.json")])
     assert json.loads(manifest)["provenance"]["params"] == task.params
     assert storage.world.bus.types == ["task.done.v1"]
+
+
+async def test_how_a_replay_compares_is_kept_with_its_result_and_shown(storage: Storage) -> None:
+    comparison = Comparison(equal=False, max_difference=0.5, mean_difference=0.25, psnr_db=9.5, note="av 1 then, 2 now")
+    done = await storage.store(await storage.produce(comparison=comparison))
+    assert done.result is not None
+    assert (await media_records(storage.world.state).get(done.result.id)) == done.result
+    assert TaskView.of(done).replay == done.result.comparison == comparison
 
 
 async def test_heard_twice_it_is_stored_once(storage: Storage) -> None:

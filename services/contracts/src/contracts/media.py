@@ -54,6 +54,22 @@ class Provenance(Execution):
     generated_at: AwareDatetime
 
 
+class Comparison(BaseModel):
+    """How a replay's file differs from that of the task it replays."""
+
+    model_config = ConfigDict(frozen=True)
+
+    equal: bool | None
+    """Whether the bytes are equal; None when nothing is left to tell it by."""
+    max_difference: float | None = Field(default=None, ge=0, le=1)
+    """Over all channels of all pixels, or all samples; 1 is from black to white, or from the lowest to the highest."""
+    mean_difference: float | None = Field(default=None, ge=0, le=1)
+    psnr_db: float | None = None
+    """Peak signal-to-noise ratio. None also where nothing differs, because it is infinite there."""
+    note: str | None = None
+    """Why there are no differences to tell, and what was not as it had been when the original was made."""
+
+
 class ProducedMedia(BaseModel):
     """The claim check a worker hands to storage: where the bytes lie in staging and what they must be."""
 
@@ -64,6 +80,8 @@ class ProducedMedia(BaseModel):
     size: int = Field(gt=0)
     sha256: Sha256
     provenance: Provenance
+    comparison: Comparison | None = None
+    """For a replay."""
 
 
 class MediaResult(BaseModel):
@@ -87,4 +105,6 @@ class MediaResult(BaseModel):
     frame_rate: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    comparison: Comparison | None = None
+    """For what a replay produced."""
     created_at: AwareDatetime

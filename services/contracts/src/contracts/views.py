@@ -6,8 +6,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
 from contracts.errors import Problem
 from contracts.identifiers import MediaId, ModelKey, ProjectId, TaskId
-from contracts.media import MediaResult, Medium
-from contracts.tasks import Phase, Priority, ProcessingProgress, Status, Task
+from contracts.media import Comparison, MediaResult, Medium
+from contracts.tasks import Phase, Priority, ProcessingProgress, ReplayOf, Status, Task
 
 API = "/api/v1"
 
@@ -51,6 +51,7 @@ class TaskLinks(View):
     history: str
     cancel: str
     retry: str
+    replay: str
     events: str
 
     @classmethod
@@ -61,6 +62,7 @@ class TaskLinks(View):
             history=f"{task}/history",
             cancel=f"{task}/cancel",
             retry=f"{task}/retry",
+            replay=f"{task}/replay",
             events=f"{API}/live/tasks/{task_id}",
         )
 
@@ -88,6 +90,10 @@ class TaskView(View):
     max_failures: int
     worker_id: str | None
     result: MediaView | None
+    replay_of: ReplayOf | None = None
+    """For a replay: what it repeats."""
+    replay: Comparison | None = None
+    """For a replay that is done: whether its result is the same, and if not, how far from it."""
     error: Problem | None
     phase_seconds: dict[Phase, float]
     created_at: AwareDatetime
@@ -101,6 +107,7 @@ class TaskView(View):
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        shown = {name: getattr(task, name) for name in cls.model_fields if name not in ("result", "links")}
+        shown = {name: getattr(task, name) for name in cls.model_fields if name not in ("result", "replay", "links")}
         result = MediaView.of(task.result) if task.result else None
-        return cls(**shown, result=result, links=TaskLinks.to(task.id))
+        replay = task.result.comparison if task.result else None
+        return cls(**shown, result=result, replay=replay, links=TaskLinks.to(task.id))

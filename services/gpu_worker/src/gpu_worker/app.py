@@ -53,13 +53,12 @@ def create_around(
     app = worker_app(settings.worker_medium)
     changed = asyncio.Event()
     faults = DeviceFaults(rest=settings.worker_quarantine)
+    tasks = TaskRecords(outside.state, outside.clock)
     running = Running(
         app=app,
         catalog=outside.catalog,
-        milestones=Milestones(
-            app, TaskRecords(outside.state, outside.clock), outside.publisher, settings.worker_keep_trying
-        ),
-        files=Files(media_records(outside.state), outside.objects),
+        milestones=Milestones(app, tasks, outside.publisher, settings.worker_keep_trying),
+        files=Files(tasks, media_records(outside.state), outside.objects),
         objects=outside.objects,
         engine=engine,
         faults=faults,

@@ -43,8 +43,9 @@ class Engine(Protocol):
         """The reports of each job up to its `Encoded`, `Stopped` or `Failed`, which always comes.
 
         Several jobs share one forward pass; they must be of one model, with parameters alike but for those given
-        per item, and without inputs. One that fails or is stopped does the others no harm. A child that dies
-        meanwhile is replaced, and the jobs end with `Failed`. A child that broke is replaced after the last report.
+        per item, and without inputs and originals. One that fails or is stopped does the others no harm. A child
+        that dies meanwhile is replaced, and the jobs end with `Failed`. A child that broke is replaced after the
+        last report.
         """
 
     def stop(self, task_id: str, attempt: int) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from contracts.catalog import Catalog
 from contracts.errors import Problem
 from contracts.identifiers import ModelKey, TaskId
-from contracts.media import Execution
+from contracts.media import Comparison, Execution, Provenance, Sha256
 from contracts.workers import Device
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
@@ -28,8 +28,17 @@ class EngineOptions(_Message):
     log_level: str
 
 
+class Original(_Message):
+    """What a replay's result is compared with, as far as it is still there."""
+
+    path: str | None = None
+    """Of a local file, whose ending names its format."""
+    sha256: Sha256 | None = None
+    provenance: Provenance | None = None
+
+
 class RunJob(_Message):
-    """Generate, encode, and leave the file in `folder`."""
+    """Generate, encode, and leave the file in `folder`; compare it with the original, if there is one."""
 
     kind: Literal["run"] = "run"
     task_id: TaskId
@@ -43,6 +52,8 @@ class RunJob(_Message):
     folder: str
     checkpoint: str | None = None
     """The path of a local file to go on from."""
+    original: Original | None = None
+    """For a replay."""
 
 
 class RunTogether(_Message):
@@ -50,7 +61,7 @@ class RunTogether(_Message):
 
     kind: Literal["run_together"] = "run_together"
     jobs: tuple[RunJob, ...] = Field(min_length=2)
-    """Of one model, with parameters alike but for those given per item, and without inputs."""
+    """Of one model, with parameters alike but for those given per item, and without inputs and originals."""
 
 
 class StopJob(_Message):
@@ -126,6 +137,8 @@ class Encoded(_Message):
     path: str
     size: int
     sha256: str
+    comparison: Comparison | None = None
+    """With the job's original, if it has one."""
 
 
 class Stopped(_Message):

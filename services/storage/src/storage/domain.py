@@ -117,7 +117,8 @@ def media_result(media_id: str, project_id: str, task_id: str | None, found: Che
 
 
 def result_of(task: Task, found: Checked, now: datetime) -> MediaResult:
-    return media_result(media_id_for(task.id, task.attempt), task.project_id, task.id, found, now)
+    result = media_result(media_id_for(task.id, task.attempt), task.project_id, task.id, found, now)
+    return result.model_copy(update={"comparison": task.produced.comparison}) if task.produced else result
 
 
 def needs_storing(task: Task, attempt: int) -> bool:

@@ -1,6 +1,7 @@
 """What submission decides, as plain functions over plain values."""
 
 import base64
+import hashlib
 import json
 import re
 from collections import Counter
@@ -8,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from contracts.catalog import ModelEntry
-from contracts.errors import FieldProblem, IdempotencyMismatch, InvalidRequest
+from contracts.errors import FieldProblem, IdempotencyMismatch, IllegalTransition, InvalidRequest, NotFound
 from contracts.media import MediaResult, Medium
 from contracts.queues import QueuedTask, TaskQueue
-from contracts.tasks import PICK_UP_WITHIN, Phase, Priority, Status, Task, TaskRequest
+from contracts.tasks import PICK_UP_WITHIN, Phase, Priority, ReplayOf, Status, Task, TaskRequest
 from contracts.workers import WorkerStatus
 from pydantic_core import from_json
 
@@ -34,7 +36,9 @@ class Origin:
     traceparent: str | None = None
 
 
-def new_task(request: TaskRequest, digest: str, origin: Origin, now: datetime) -> Task:
+def new_task(
+    request: TaskRequest, digest: str, origin: Origin, now: datetime, replay_of: ReplayOf | None = None
+) -> Task:
     return Task(
         **{name: getattr(request, name) for name in TaskRequest.model_fields},
         id=origin.task_id,
@@ -42,11 +46,42 @@ def new_task(request: TaskRequest, digest: str, origin: Origin, now: datetime) -
         request_digest=digest,
         correlation_id=origin.correlation_id,
         traceparent=origin.traceparent,
+        replay_of=replay_of,
         phase_since=now,
         deadline=now + PICK_UP_WITHIN,
         created_at=now,
         updated_at=now,
     )
+
+
+def own_task(task: Task | None, task_id: str, project_id: str) -> Task:
+    """The task, if it is the project's. Raises `NotFound`, for an unknown id and for another project's alike."""
+    if task is None or task.project_id != project_id:
+        raise NotFound(f"no task {task_id} in this project")
+    return task
+
+
+def replay_request(original: Task) -> tuple[dict[str, Any], ReplayOf]:
+    """The request that makes a done task's result again, as its provenance tells. Raises `IllegalTransition`.
+
+    `client_ref` is left out: whoever files results by it would put the copy in the place of the original.
+    """
+    if original.phase is not Phase.DONE or original.produced is None or original.result is None:
+        raise IllegalTransition(f"task {original.id} is {original.phase.value}: only a done task can be replayed")
+    made = original.produced.provenance
+    request = {
+        "model": made.model,
+        "params": made.params,
+        "inputs": made.inputs,
+        "title": original.title,
+        "tags": list(original.tags),
+    }
+    return request, ReplayOf(task_id=original.id, media_id=original.result.id)
+
+
+def replay_digest(replay_of: ReplayOf) -> str:
+    """By which a repeated replay is known, whatever has become of the catalog's defaults."""
+    return hashlib.sha256(f"replay {replay_of.task_id} {replay_of.media_id}".encode()).hexdigest()
 
 
 def check_repetition(existing: Task, digest: str) -> Task:

@@ -105,6 +105,15 @@ class Checkpoint(BaseModel):
     step: int = Field(gt=0)
 
 
+class ReplayOf(BaseModel):
+    """The done task that a task repeats, and the result to compare with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: TaskId
+    media_id: MediaId
+
+
 class TaskRequest(BaseModel):
     """What a person asks for, checked against the catalog and with its defaults filled in."""
 
@@ -137,6 +146,7 @@ class Task(TaskRequest):
     request_digest: str
     correlation_id: str
     traceparent: str | None = None
+    replay_of: ReplayOf | None = None
 
     phase: Phase = Phase.QUEUED
     phase_since: AwareDatetime

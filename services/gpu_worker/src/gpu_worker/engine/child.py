@@ -27,6 +27,7 @@ from contracts.media import Execution
 from pydantic import BaseModel
 
 from gpu_worker.engine.checkpoints import Keeper, read
+from gpu_worker.engine.comparing import compare
 from gpu_worker.engine.encoders import encode, size_and_sha256
 from gpu_worker.engine.failures import UnusableOutput, classify
 from gpu_worker.engine.generators import RawMedia, generate
@@ -199,10 +200,20 @@ class Engine:
         try:
             path = encode(media, entry.output.format, Path(job.folder))
             size, sha256 = size_and_sha256(path)
+            comparison = compare(path, sha256, job.original) if job.original else None
         except Exception as error:
             self._report_failure(job, error)
         else:
-            self.report(Encoded(task_id=job.task_id, attempt=job.attempt, path=str(path), size=size, sha256=sha256))
+            self.report(
+                Encoded(
+                    task_id=job.task_id,
+                    attempt=job.attempt,
+                    path=str(path),
+                    size=size,
+                    sha256=sha256,
+                    comparison=comparison,
+                )
+            )
 
     def _report_failure(self, job: RunJob, error: Exception) -> None:
         failure = classify(error)

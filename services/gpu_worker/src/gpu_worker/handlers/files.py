@@ -2,28 +2,45 @@
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import structlog
 from contracts.errors import NotFound
 from contracts.media import MediaResult
 from contracts.ports import ObjectStore
-from contracts.records import Records
-from contracts.tasks import Checkpoint, Task
+from contracts.records import Records, TaskRecords
+from contracts.tasks import Checkpoint, ReplayOf, Task
 from contracts.topics import checkpoint_key
 
-from gpu_worker.protocol import Saved
+from gpu_worker.protocol import Original, RunJob, Saved
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Files:
+    tasks: TaskRecords
     media: Records[MediaResult]
     objects: ObjectStore
 
-    async def inputs(self, task: Task, folder: Path) -> dict[str, str]:
-        """Input files on the local disk, by the catalog's names. Raises `NotFound` for what is no longer there."""
+    async def job(self, task: Task, folder: Path) -> RunJob:
+        """What the engine is to do, with every file it needs on the local disk.
+
+        Raises `NotFound` for an input that is no longer there.
+        """
+        return RunJob(
+            task_id=task.id,
+            attempt=task.attempt,
+            correlation_id=task.correlation_id,
+            model=task.model,
+            params=task.params,
+            inputs=await self._inputs(task, folder),
+            folder=str(folder),
+            checkpoint=await self._checkpoint(task, folder),
+            original=await self._original(task, task.replay_of, folder) if task.replay_of else None,
+        )
+
+    async def _inputs(self, task: Task, folder: Path) -> dict[str, str]:
         paths = {}
         for name, media_id in task.inputs.items():
             media = await self.media.get(media_id)
@@ -32,7 +49,7 @@ class Files:
             paths[name] = str(await self._fetch(media.key, folder / f"input-{name}"))
         return paths
 
-    async def checkpoint(self, task: Task, folder: Path) -> str | None:
+    async def _checkpoint(self, task: Task, folder: Path) -> str | None:
         """What an earlier attempt has left, on the local disk; nothing when it is gone, for it can be done without."""
         if task.checkpoint is None:
             return None
@@ -41,6 +58,24 @@ class Files:
         except NotFound:
             log.warning("a checkpoint is gone; the run begins anew", task_id=task.id, key=task.checkpoint.key)
             return None
+
+    async def _original(self, task: Task, replay_of: ReplayOf, folder: Path) -> Original:
+        """As much of it as is left: a replay is done without it too, and only has less to say."""
+        found = await self.tasks.get(replay_of.task_id)
+        if found is None or found.project_id != task.project_id or found.produced is None:
+            return Original()
+        if found.result is None or found.result.id != replay_of.media_id:
+            return Original()
+        original = Original(sha256=found.result.sha256, provenance=found.produced.provenance)
+        media = await self.media.get(replay_of.media_id)
+        if media is None or media.project_id != task.project_id:
+            return original
+        try:
+            path = await self._fetch(media.key, folder / f"original{PurePosixPath(media.key).suffix}")
+        except NotFound:
+            log.warning("the original of a replay is gone", task_id=task.id, key=media.key)
+            return original
+        return original.model_copy(update={"path": str(path)})
 
     async def keep(self, saved: Saved) -> Checkpoint:
         """Moves a checkpoint from the local disk to where the next attempt finds it."""

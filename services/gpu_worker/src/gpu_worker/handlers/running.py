@@ -36,6 +36,7 @@ from contracts.topics import App, staging_key
 
 from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
 from gpu_worker.domain.health import DeviceFaults
+from gpu_worker.domain.replays import with_circumstances
 from gpu_worker.handlers.files import Files
 from gpu_worker.handlers.milestones import Milestones
 from gpu_worker.handlers.sharing import Sharing
@@ -142,26 +143,15 @@ class Running:
         warm = task.model in self.engine.warm_models
         await self._advance(attempt, Phase.GENERATING if warm else Phase.LOADING_MODEL)
         try:
-            inputs = await self.files.inputs(task, folder)
+            job = await self.files.job(task, folder)
         except PermanentError as error:
             problem = error.problem()
             await self.milestones.save(attempt, lambda _found: Fail(task.attempt, problem))
             return
-        resumed = await self.files.checkpoint(task, folder)
         attempt.checkpoint = task.checkpoint
-        job = RunJob(
-            task_id=task.id,
-            attempt=task.attempt,
-            correlation_id=task.correlation_id,
-            model=task.model,
-            params=task.params,
-            inputs=inputs,
-            folder=str(folder),
-            checkpoint=resumed,
-        )
         match await self._generate(attempt, task, job):
             case Encoded() as encoded:
-                await self._hand_in(attempt, task, encoded)
+                await self._hand_in(attempt, task, job, encoded)
                 attempt.succeeded = True
             case Failed(problem=problem) if not attempt.stopping:
                 attempt.succeeded = False
@@ -265,7 +255,7 @@ class Running:
             except RetryableError as error:
                 log.warning("progress was not saved", task_id=task_id, attempt=number, reason=error.detail)
 
-    async def _hand_in(self, attempt: Attempt, task: Task, encoded: Encoded) -> None:
+    async def _hand_in(self, attempt: Attempt, task: Task, job: RunJob, encoded: Encoded) -> None:
         """Puts the file into staging and leaves the rest to storage."""
         entry = self.catalog[task.model]
         key = staging_key(task.id, task.attempt, entry.output.format.value)
@@ -273,12 +263,15 @@ class Running:
             with again:
                 await self.objects.put(key, Path(encoded.path))
         now = self.clock.now()
+        then = job.original.provenance if job.original else None
+        made = provenance(task, entry, attempt, self.engine.device, self.engine.versions, now)
         media = ProducedMedia(
             key=key,
             content_type=entry.output.format.content_type,
             size=encoded.size,
             sha256=encoded.sha256,
-            provenance=provenance(task, entry, attempt, self.engine.device, self.engine.versions, now),
+            provenance=made,
+            comparison=with_circumstances(encoded.comparison, then, made),
         )
         produce = Produce(task.attempt, media, attempt.generated_at or now, attempt.together)
         try:

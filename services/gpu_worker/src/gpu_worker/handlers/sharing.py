@@ -92,12 +92,12 @@ class Sharing:
     def _may_share(self, batch: str, job: RunJob) -> bool:
         """The record has the last word on what goes together, not whoever announced it."""
         entry = self._catalog[job.model]
-        most = 1 if job.inputs else entry.most_together(job.params)
+        most = 1 if job.inputs or job.original else entry.most_together(job.params)
         waiting = self._gathering[batch][0].jobs if batch in self._gathering else []
         alike = all(
             one.model == job.model and entry.shared(one.params) == entry.shared(job.params) for one in waiting[:1]
         )
-        return alike and len(waiting) < most
+        return most > 1 and alike and len(waiting) < most
 
     def _join(self, batch: str, attempt: Attempt, job: RunJob) -> _Shared:
         if batch in self._gathering:

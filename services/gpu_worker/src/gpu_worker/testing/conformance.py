@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from gpu_worker.ports import Engine
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, Original, RunJob, Stepped, Stopped
 
 Job = Callable[[str, int], RunJob]
 
@@ -32,6 +32,19 @@ class EngineConformance:
         assert isinstance(encoded, Encoded)
         content = Path(encoded.path).read_bytes()
         assert (encoded.size, encoded.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+    async def test_a_replay_is_compared_with_its_original(self, engine: Engine, job: Job) -> None:
+        first = (await run(engine, job("original", 2)))[-1]
+        assert isinstance(first, Encoded) and first.comparison is None
+        for original, equal in (
+            (Original(path=first.path, sha256=first.sha256), True),
+            (Original(sha256=first.sha256), True),
+            (Original(sha256="0" * 64), False),
+            (Original(), None),
+        ):
+            again = (await run(engine, job("again", 2).model_copy(update={"original": original})))[-1]
+            assert isinstance(again, Encoded) and again.comparison is not None
+            assert again.comparison.equal is equal
 
     async def test_every_report_names_its_attempt(self, engine: Engine, job: Job) -> None:
         second = job("a", 1).model_copy(update={"attempt": 2})

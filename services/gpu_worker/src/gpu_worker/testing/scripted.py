@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contracts.errors import Problem
 from contracts.identifiers import ModelKey
-from contracts.media import Execution
+from contracts.media import Comparison, Execution
 from contracts.workers import Device
 
 from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
@@ -117,7 +117,14 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
     path = Path(job.folder) / "output.png"
     await asyncio.to_thread(path.write_bytes, PNG)
     sha256 = hashlib.sha256(PNG).hexdigest()
-    yield Encoded(task_id=task_id, attempt=attempt, path=str(path), size=len(PNG), sha256=sha256)
+    yield Encoded(
+        task_id=task_id,
+        attempt=attempt,
+        path=str(path),
+        size=len(PNG),
+        sha256=sha256,
+        comparison=Comparison(equal=job.original.sha256 and job.original.sha256 == sha256) if job.original else None,
+    )
 
 
 async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:

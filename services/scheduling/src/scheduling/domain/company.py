@@ -22,9 +22,10 @@ ALONE = Company()
 
 
 def company(task: Task, catalog: Catalog) -> Company:
-    """What has failed before runs alone, so that it cannot fail others again and again."""
+    """What has failed before runs alone, so that it cannot fail others again and again; a replay too, for company may
+    change the last bits."""
     entry = catalog.get(task.model)
-    if entry is None or task.inputs or task.failures:
+    if entry is None or task.inputs or task.failures or task.replay_of:
         return ALONE
     most = entry.most_together(task.params)
     if most == 1:

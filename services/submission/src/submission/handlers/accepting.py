@@ -29,10 +29,18 @@ from contracts.media import MediaResult
 from contracts.ports import Clock, Publisher
 from contracts.projects import Project
 from contracts.records import Records, TaskRecords
-from contracts.tasks import Task
+from contracts.tasks import ReplayOf, Task, TaskRequest
 from contracts.topics import App
 
-from submission.domain import Origin, check_inputs, check_repetition, new_task
+from submission.domain import (
+    Origin,
+    check_inputs,
+    check_repetition,
+    new_task,
+    own_task,
+    replay_digest,
+    replay_request,
+)
 from submission.ports import Outbox, ReadModel
 
 log = structlog.get_logger(__name__)
@@ -64,13 +72,29 @@ class Acceptance:
         """
         await self._check_project(origin.project_id)
         request, digest = self.validator.accept(raw, self.randomness)
+        return await self._accept(request, digest, origin)
+
+    async def replay(self, task_id: str, origin: Origin) -> Task:
+        """A new task that makes the result of a done one of the project again, to be compared with it.
+
+        Raises what `submit` raises, also for what has left the catalog since, and `IllegalTransition` for a task
+        that is not done.
+        """
+        await self._check_project(origin.project_id)
+        raw, replay_of = replay_request(own_task(await self.tasks.get(task_id), task_id, origin.project_id))
+        request, _digest = self.validator.accept(raw, self.randomness)
+        return await self._accept(request, replay_digest(replay_of), origin, replay_of)
+
+    async def _accept(
+        self, request: TaskRequest, digest: str, origin: Origin, replay_of: ReplayOf | None = None
+    ) -> Task:
         existing = await self.tasks.get(origin.task_id)
         if existing is not None:
             return check_repetition(existing, digest)
         found = {name: await self.media.get(media_id) for name, media_id in request.inputs.items()}
         check_inputs(self.catalog[request.model], request, origin.project_id, found)
 
-        task = new_task(request, digest, origin, self.clock.now())
+        task = new_task(request, digest, origin, self.clock.now(), replay_of)
         due = self.clock.now() + ANNOUNCED_WITHIN
         await self.outbox.add(task, task.seq, due)
         self.wake_at(due)

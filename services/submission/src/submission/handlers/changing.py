@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from contracts.errors import NotFound, RetryableError
+from contracts.errors import RetryableError
 from contracts.events import CancelRequested, cancel_requested, task_changed
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
 from contracts.tasks import Move, RequestCancel, Resubmit, Status, Task, apply
 from contracts.topics import App
 
+from submission.domain import own_task
 from submission.handlers.accepting import ANNOUNCED_WITHIN
 from submission.ports import Outbox
 
@@ -28,7 +29,7 @@ class TaskChanges:
 
     async def look(self, task_id: str, project_id: str) -> Task:
         """Raises `NotFound`, for an unknown id and for another project's alike."""
-        return _own(await self.tasks.get(task_id), task_id, project_id)
+        return own_task(await self.tasks.get(task_id), task_id, project_id)
 
     async def cancel(self, task_id: str, project_id: str) -> Task:
         """Ends a waiting task at once; asks a running one to stop at its next step.
@@ -75,12 +76,6 @@ class TaskChanges:
             log.warning("the worker will see the cancel later", task_id=cancel.task_id, reason=error.detail)
 
 
-def _own(task: Task | None, task_id: str, project_id: str) -> Task:
-    if task is None or task.project_id != project_id:
-        raise NotFound(f"no task {task_id} in this project")
-    return task
-
-
 def _move_own(task: Task, project_id: str, move: Move) -> Move:
-    _own(task, task.id, project_id)
+    own_task(task, task.id, project_id)
     return move

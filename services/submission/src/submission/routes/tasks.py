@@ -1,4 +1,4 @@
-"""A project's tasks: submit, look, cancel, retry, list."""
+"""A project's tasks: submit, look, cancel, retry, replay, list."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from contracts.identifiers import task_id_for, trace_parent
 from contracts.media import Medium
 from contracts.ports import Clock
 from contracts.queues import TaskQueue
-from contracts.tasks import Priority, Status
+from contracts.tasks import Priority, Status, Task
 from contracts.views import API, TaskView
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -66,6 +66,16 @@ def task_routes(
     router = APIRouter(prefix=API, responses=answers(401, 404, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
 
+    def origin_of(request: Request, project_id: str, idempotency_key: str | None) -> Origin:
+        task_id = task_id_for(project_id, idempotency_key) if idempotency_key else new_task_id()
+        trace = trace_parent(request.headers.get("traceparent"))
+        return Origin(project_id, task_id, correlation_id.get() or task_id, trace)
+
+    def accepted(task: Task, response: Response) -> TaskView:
+        view = TaskView.of(task)
+        response.headers["Location"] = view.links.status
+        return view
+
     @router.post(
         "/tasks/submit",
         status_code=202,
@@ -82,14 +92,8 @@ def task_routes(
     async def submit(
         request: Request, response: Response, project_id: Project, idempotency_key: IdempotencyKey = None
     ) -> TaskView:
-        task_id = task_id_for(project_id, idempotency_key) if idempotency_key else new_task_id()
-        origin = Origin(
-            project_id, task_id, correlation_id.get() or task_id, trace_parent(request.headers.get("traceparent"))
-        )
-        task = await acceptance.submit(_read_json(await request.body()), origin)
-        view = TaskView.of(task)
-        response.headers["Location"] = view.links.status
-        return view
+        origin = origin_of(request, project_id, idempotency_key)
+        return accepted(await acceptance.submit(_read_json(await request.body()), origin), response)
 
     @router.get("/tasks/{task_id}/status", tags=["tasks"], summary="Where a task is")
     async def status(task_id: str, project_id: Project) -> TaskView:
@@ -118,6 +122,23 @@ def task_routes(
     )
     async def retry(task_id: str, project_id: Project) -> TaskView:
         return TaskView.of(await changes.retry(task_id, project_id))
+
+    @router.post(
+        "/tasks/{task_id}/replay",
+        status_code=202,
+        tags=["tasks"],
+        summary="Make a done task's result again, as a new task, and compare the two",
+        responses=answers(403, 409),
+    )
+    async def replay(
+        task_id: str,
+        request: Request,
+        response: Response,
+        project_id: Project,
+        idempotency_key: IdempotencyKey = None,
+    ) -> TaskView:
+        origin = origin_of(request, project_id, idempotency_key)
+        return accepted(await acceptance.replay(task_id, origin), response)
 
     @router.get("/projects/{project_id}/tasks", tags=["projects"], summary="Search and list")
     async def list_tasks(
