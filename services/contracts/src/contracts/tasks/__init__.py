@@ -1,6 +1,6 @@
 """The task: its record, its one state machine, its retries."""
 
-from contracts.tasks.failures import TIME_LIMIT_EXCEEDED, WORKER_LOST
+from contracts.tasks.failures import TIME_LIMIT_EXCEEDED, TOO_LONG_TOGETHER, WORKER_LOST
 from contracts.tasks.record import (
     MAX_TAGS,
     Checkpoint,
@@ -38,6 +38,7 @@ __all__ = [
     "PICK_UP_WITHIN",
     "STORE_WITHIN",
     "TIME_LIMIT_EXCEEDED",
+    "TOO_LONG_TOGETHER",
     "TRANSITIONS",
     "WORKER_LOST",
     "Advance",

@@ -14,3 +14,9 @@ TIME_LIMIT_EXCEEDED = Problem.of(
     "The run took longer than the model's time limit and was stopped. Ask for fewer steps, frames or pixels.",
     retryable=False,
 )
+TOO_LONG_TOGETHER = Problem.of(
+    "time-limit-exceeded-together",
+    "The forward pass took too long",
+    "It was shared with other tasks. The next attempt is run alone, and has the whole time limit for itself.",
+    retryable=True,
+)

@@ -21,6 +21,7 @@ from contracts.media import ProducedMedia
 from contracts.ports import Clock, ObjectStore
 from contracts.tasks import (
     TIME_LIMIT_EXCEEDED,
+    TOO_LONG_TOGETHER,
     Advance,
     Backoff,
     Cancel,
@@ -60,12 +61,6 @@ ENCODING_SAID_AFTER_SECONDS = 3.0
 """Well within the grace that the watchdog gives over the time limit."""
 KEPT_WITHIN_SECONDS = 30.0
 OVER = (StaleAttempt, IllegalTransition, NotFound)
-TOO_LONG_TOGETHER = Problem.of(
-    "time-limit-exceeded-together",
-    "The forward pass took too long",
-    "It was shared with other tasks. The next attempt is run alone, and has the whole time limit for itself.",
-    retryable=True,
-)
 
 
 def unless_cancelled(move: TakeBack | Produce) -> Callable[[Task], Move]:
