@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,10 @@ import httpx
 
 UP_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 10
+PORTS = range(15_000, 32_000)
+"""Below those that Linux takes for outgoing connections (`ip_local_port_range`): one of these may be free when it is
+looked for, and belong to anybody's connection by the time its server starts."""
+_given: set[int] = set()
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
@@ -27,14 +32,24 @@ class ProcessFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on. All are held until all are found, so that none comes twice."""
-    with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            listener.bind(("127.0.0.1", 0))
-            found.append(listener.getsockname()[1])
-        return found
+    """Ports that nobody uses and that this function has not returned before in this process."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ProcessFailed(f"{count} free ports were wanted, and only {len(found)} are left between {PORTS}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
