@@ -33,14 +33,19 @@ class Access:
     dapr_api_token: str
 
 
+SETTING_UP = ("/api/v1/admin/", "/api/v1/webhooks")
+"""What a test begins with: one that begins while a service is still finding its sidecar again is not about that."""
+
+
 class Patient(httpx.AsyncHTTPTransport):
     """Asks again for what can be asked twice, while a service is away: as clients are told to by `Retry-After`."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        repeatable = request.method == "GET" or request.url.path.startswith(SETTING_UP)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 answer = await super().handle_async_request(request)
-                if request.method != "GET" or answer.status_code not in (502, 503):
+                if not repeatable or answer.status_code not in (502, 503):
                     return answer
                 await answer.aclose()
                 await asyncio.sleep(0.1)
