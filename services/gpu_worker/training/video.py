@@ -1,0 +1,210 @@
+"""An LTX-Video of under three million parameters that shows the scenes of motions.py."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
+from torch.nn.functional import l1_loss, mse_loss
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from training.loop import SEED, Loss, Stage, train
+from training.motions import FRAME_RATE, Scene, render, render_pieces, scenes
+from training.words import tokenizer_for
+
+LONGEST_PROMPT = 128
+TEXT_WIDTH = 96
+LATENT_CHANNELS = 48
+
+AUTOENCODER_STEPS = 2400
+AUTOENCODER_BATCH = 8
+SMALL_PIECES_SHARE = 0.65
+KL_WEIGHT = 1e-6
+FIRST_LOG_VARIANCE = -6.0
+
+POOL = 5000
+DENOISER_STEPS = 2600
+DENOISER_BATCH = 32
+EMPTY_PROMPTS = 0.12
+"""The share of captions left out, for classifier-free guidance."""
+FIRST_FRAMES_GIVEN = 0.5
+SHIFT = 2.0
+"""Of the noise levels towards the noisy ones, where it is settled what goes where."""
+
+
+def make(folder: Path, out: Path) -> None:
+    """Trains the pipeline from nothing, or goes on in `folder` where it was stopped, and writes it to `out`."""
+    pipeline = trained(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
+
+
+def trained(folder: Path, device: torch.device) -> LTXPipeline:
+    torch.manual_seed(SEED)
+    tokenizer = _tokenizer()
+    vae, transformer = _autoencoder().to(device), _transformer().to(device)
+    text_encoder = _text_encoder(tokenizer).to(device)
+    train(Stage("video-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=2e-3), folder)
+    with torch.no_grad():
+        pool, latents = _pool(vae, folder / "video-latents.pt")
+    denoiser = torch.nn.ModuleDict({"transformer": transformer, "text_encoder": text_encoder})
+    loss = _Denoising(transformer, text_encoder, tokenizer, pool, latents)
+    train(Stage("video-denoiser", denoiser, loss, DENOISER_STEPS, average=0.998), folder)
+    return LTXPipeline(
+        vae=vae.eval(),
+        text_encoder=text_encoder.eval(),
+        tokenizer=tokenizer,
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+    )
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    rng = np.random.default_rng(SEED)
+    return tokenizer_for([scene.prompt(rng) for scene in islice(scenes(rng), 5000)], LONGEST_PROMPT)
+
+
+def _autoencoder() -> AutoencoderKLLTXVideo:
+    """LTX's own compression, 32 by 32 pixels and 8 frames a token; causal both ways, so that any length will do."""
+    vae = AutoencoderKLLTXVideo(
+        latent_channels=LATENT_CHANNELS,
+        block_out_channels=(24, 32, 48),
+        down_block_types=("LTXVideoDownBlock3D",) * 3,
+        layers_per_block=(0, 1, 1, 1),
+        spatio_temporal_scaling=(True,) * 3,
+        downsample_type=("conv",) * 3,
+        decoder_block_out_channels=(24, 32, 32),
+        decoder_layers_per_block=(1, 1, 1, 1),
+        decoder_spatio_temporal_scaling=(True,) * 3,
+        decoder_inject_noise=(False,) * 4,
+        upsample_residual=(False,) * 3,
+        upsample_factor=(1,) * 3,
+        patch_size=4,
+        patch_size_t=1,
+        encoder_causal=True,
+        decoder_causal=True,
+    )
+    # Latents that start out as mostly noise take long to become anything else.
+    torch.nn.init.zeros_(vae.encoder.conv_out.conv.weight.data[-1])
+    torch.nn.init.constant_(vae.encoder.conv_out.conv.bias.data[-1:], FIRST_LOG_VARIANCE)
+    return vae
+
+
+def _transformer() -> LTXVideoTransformer3DModel:
+    return LTXVideoTransformer3DModel(
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        num_attention_heads=4,
+        attention_head_dim=28,
+        cross_attention_dim=4 * 28,
+        num_layers=4,
+        caption_channels=TEXT_WIDTH,
+    )
+
+
+def _text_encoder(tokenizer: PreTrainedTokenizerFast) -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=TEXT_WIDTH,
+            d_kv=24,
+            d_ff=2 * TEXT_WIDTH,
+            num_layers=2,
+            num_heads=4,
+            dropout_rate=0.0,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def _autoencoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
+    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
+        # Small pieces teach the most at first, and cost an eighth.
+        frames, side = (9, 32) if step < SMALL_PIECES_SHARE * AUTOENCODER_STEPS else (17, 64)
+        pieces = render_pieces(list(islice(scenes(rng), AUTOENCODER_BATCH)), rng, frames, side)
+        clips = _as_input(pieces, vae.device)
+        posterior = vae.encode(clips).latent_dist
+        seen = vae.decode(posterior.sample()).sample
+        return l1_loss(seen, clips) + mse_loss(seen, clips) + KL_WEIGHT * posterior.kl().mean()
+
+    return loss
+
+
+def _as_input(clips: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(clips).to(device).permute(0, 4, 1, 2, 3) * 2 - 1
+
+
+def _pool(vae: AutoencoderKLLTXVideo, path: Path) -> tuple[list[Scene], torch.Tensor]:
+    """Scenes and their normalised latents (scenes, channels, frames, height, width)."""
+    rng = np.random.default_rng((SEED, 1))
+    pool = list(islice(scenes(rng), POOL))
+    if path.is_file():
+        latents = torch.load(path, weights_only=True)
+    else:
+        batches = [pool[start : start + 20] for start in range(0, POOL, 20)]
+        latents = torch.cat(
+            [vae.encode(_as_input(render(batch, rng), vae.device)).latent_dist.mean.half().cpu() for batch in batches]
+        )
+        torch.save(latents, path)
+    latents = latents.float()
+    mean, std = latents.mean((0, 2, 3, 4)), latents.std((0, 2, 3, 4))
+    vae.latents_mean.copy_(mean)
+    vae.latents_std.copy_(std)
+    return pool, (latents - mean[:, None, None, None]) / std[:, None, None, None]
+
+
+class _Denoising:
+    """The loss of flow matching, https://arxiv.org/abs/2210.02747: the velocity from a clean clip to noise."""
+
+    def __init__(
+        self,
+        transformer: LTXVideoTransformer3DModel,
+        text_encoder: T5EncoderModel,
+        tokenizer: PreTrainedTokenizerFast,
+        pool: list[Scene],
+        latents: torch.Tensor,
+    ) -> None:
+        self._transformer = transformer
+        self._text_encoder = text_encoder
+        self._tokenizer = tokenizer
+        self._pool = pool
+        self._frames, self._height, self._width = latents.shape[2:]
+        self._tokens = latents.flatten(2).transpose(1, 2).contiguous().to(transformer.device)
+
+    def __call__(self, step: int, rng: np.random.Generator) -> torch.Tensor:
+        chosen = rng.integers(0, len(self._pool), DENOISER_BATCH)
+        prompts = ["" if rng.random() < EMPTY_PROMPTS else self._pool[n].prompt(rng) for n in chosen]
+        clean = self._tokens[chosen]
+        noise = torch.randn_like(clean)
+        level = self._levels(rng).to(clean)
+        predicted = self._predict(torch.lerp(clean, noise, level), level[..., 0] * 1000, prompts, rng)
+        noisy = level > 0
+        return ((predicted - (noise - clean)).square() * noisy).sum() / noisy.sum() / LATENT_CHANNELS
+
+    def _levels(self, rng: np.random.Generator) -> torch.Tensor:
+        """How noisy each token is (batch, tokens, 1): not at all where the first frame is given."""
+        even = (np.arange(DENOISER_BATCH) + rng.random(DENOISER_BATCH)) / DENOISER_BATCH
+        level = np.tile((SHIFT * even / (1 + (SHIFT - 1) * even))[:, None], (1, self._tokens.shape[1]))
+        given = rng.random(DENOISER_BATCH) < FIRST_FRAMES_GIVEN
+        level[given, : self._height * self._width] = 0
+        return torch.from_numpy(level[..., None])
+
+    def _predict(
+        self, tokens: torch.Tensor, times: torch.Tensor, prompts: list[str], rng: np.random.Generator
+    ) -> torch.Tensor:
+        frame_rate = FRAME_RATE if rng.random() < 0.8 else int(rng.integers(4, 16))
+        read = self._tokenizer(
+            prompts, padding="max_length", max_length=LONGEST_PROMPT, truncation=True, return_tensors="pt"
+        ).to(tokens.device)
+        return self._transformer(
+            hidden_states=tokens,
+            # The pipeline gives the text encoder no mask, but the transformer one.
+            encoder_hidden_states=self._text_encoder(read.input_ids)[0],
+            encoder_attention_mask=read.attention_mask.bool(),
+            timestep=times,
+            num_frames=self._frames,
+            height=self._height,
+            width=self._width,
+            rope_interpolation_scale=(8 / frame_rate, 32, 32),
+        ).sample
