@@ -119,6 +119,14 @@ bench-distributed: setup ## The same of the distributed platform, beside Celery;
 	@$(UV) sync --frozen --all-packages --group bench --quiet
 	$(WITH_CLUSTER) PYTHONPATH=dapr-components/topics $(PYTHON) -m tests.benchmarks.bench_distributed --minutes $(or $(MINUTES),1)
 
+.PHONY: train
+train: .venv/.synced ## Train a small model that the package ships, in about an hour: make train MEDIUM=image
+	cd services/gpu_worker && ../../$(PYTHON) -m training $(MEDIUM)
+
+.PHONY: grade
+grade: .venv/.synced ## Grade it on prompts it has not seen: make grade MEDIUM=image
+	cd services/gpu_worker && ../../$(PYTHON) -m training.grade $(MEDIUM)
+
 .PHONY: clean
 clean: ## Forget what the platform kept on this machine
 	rm -rf .movie-tasks demo-output

@@ -15,16 +15,15 @@ from training.words import tokenizer_for
 
 LONGEST_PROMPT = 128
 TEXT_WIDTH = 96
-LATENT_CHANNELS = 48
+LATENT_CHANNELS = 32
 
-AUTOENCODER_STEPS = 2400
-AUTOENCODER_BATCH = 8
-SMALL_PIECES_SHARE = 0.65
+AUTOENCODER_STEPS = 2000
+SMALL_PIECES_SHARE = 0.7
 KL_WEIGHT = 1e-6
 FIRST_LOG_VARIANCE = -6.0
 
-POOL = 5000
-DENOISER_STEPS = 2600
+POOL = 2500
+DENOISER_STEPS = 1500
 DENOISER_BATCH = 32
 EMPTY_PROMPTS = 0.12
 """The share of captions left out, for classifier-free guidance."""
@@ -44,7 +43,7 @@ def trained(folder: Path, device: torch.device) -> LTXPipeline:
     tokenizer = _tokenizer()
     vae, transformer = _autoencoder().to(device), _transformer().to(device)
     text_encoder = _text_encoder(tokenizer).to(device)
-    train(Stage("video-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=2e-3), folder)
+    train(Stage("video-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=8e-4), folder)
     with torch.no_grad():
         pool, latents = _pool(vae, folder / "video-latents.pt")
     denoiser = torch.nn.ModuleDict({"transformer": transformer, "text_encoder": text_encoder})
@@ -65,29 +64,41 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _autoencoder() -> AutoencoderKLLTXVideo:
-    """LTX's own compression, 32 by 32 pixels and 8 frames a token; causal both ways, so that any length will do."""
+    """Sixteen by sixteen pixels and four frames a token; causal both ways, so that any length will do."""
     vae = AutoencoderKLLTXVideo(
         latent_channels=LATENT_CHANNELS,
-        block_out_channels=(24, 32, 48),
-        down_block_types=("LTXVideoDownBlock3D",) * 3,
-        layers_per_block=(0, 1, 1, 1),
-        spatio_temporal_scaling=(True,) * 3,
-        downsample_type=("conv",) * 3,
-        decoder_block_out_channels=(24, 32, 32),
-        decoder_layers_per_block=(1, 1, 1, 1),
-        decoder_spatio_temporal_scaling=(True,) * 3,
-        decoder_inject_noise=(False,) * 4,
-        upsample_residual=(False,) * 3,
-        upsample_factor=(1,) * 3,
+        block_out_channels=(32, 32, 64),
+        down_block_types=("LTXVideo095DownBlock3D",) * 2,
+        layers_per_block=(0, 1, 1),
+        spatio_temporal_scaling=(True,) * 2,
+        downsample_type=("spatiotemporal",) * 2,
+        decoder_block_out_channels=(32, 48),
+        decoder_layers_per_block=(1, 1, 1),
+        decoder_spatio_temporal_scaling=(True,) * 2,
+        decoder_inject_noise=(False,) * 3,
+        upsample_residual=(True,) * 2,
+        upsample_factor=(1,) * 2,
         patch_size=4,
         patch_size_t=1,
         encoder_causal=True,
         decoder_causal=True,
     )
-    # Latents that start out as mostly noise take long to become anything else.
-    torch.nn.init.zeros_(vae.encoder.conv_out.conv.weight.data[-1])
-    torch.nn.init.constant_(vae.encoder.conv_out.conv.bias.data[-1:], FIRST_LOG_VARIANCE)
+    _initialise(vae)
     return vae
+
+
+def _initialise(vae: AutoencoderKLLTXVideo) -> None:
+    """Lets what goes in come out at the first step, where PyTorch's own weights would shrink it to nothing."""
+    for module in vae.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            torch.nn.init.zeros_(module.bias)
+    # Without them the norms, which know no more than a vector's direction, take white for a light grey.
+    for first in (vae.encoder.conv_in.conv, vae.decoder.conv_in.conv):
+        torch.nn.init.normal_(first.bias, std=0.7)
+    variance = vae.encoder.conv_out.conv
+    torch.nn.init.zeros_(variance.weight.data[-1])
+    torch.nn.init.constant_(variance.bias.data[-1:], FIRST_LOG_VARIANCE)
 
 
 def _transformer() -> LTXVideoTransformer3DModel:
@@ -120,9 +131,9 @@ def _text_encoder(tokenizer: PreTrainedTokenizerFast) -> T5EncoderModel:
 
 def _autoencoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
     def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-        # Small pieces teach the most at first, and cost an eighth.
-        frames, side = (9, 32) if step < SMALL_PIECES_SHARE * AUTOENCODER_STEPS else (17, 64)
-        pieces = render_pieces(list(islice(scenes(rng), AUTOENCODER_BATCH)), rng, frames, side)
+        # Small pieces teach the most at first, and cost a sixth.
+        count, frames, side = (16, 5, 32) if step < SMALL_PIECES_SHARE * AUTOENCODER_STEPS else (8, 17, 64)
+        pieces = render_pieces(list(islice(scenes(rng), count)), rng, frames, side)
         clips = _as_input(pieces, vae.device)
         posterior = vae.encode(clips).latent_dist
         seen = vae.decode(posterior.sample()).sample
@@ -197,14 +208,15 @@ class _Denoising:
         read = self._tokenizer(
             prompts, padding="max_length", max_length=LONGEST_PROMPT, truncation=True, return_tensors="pt"
         ).to(tokens.device)
+        # The pipeline gives the text encoder no mask, but the transformer one: to it, what is masked is not there.
+        longest = int(read.attention_mask.sum(1).max())
         return self._transformer(
             hidden_states=tokens,
-            # The pipeline gives the text encoder no mask, but the transformer one.
-            encoder_hidden_states=self._text_encoder(read.input_ids)[0],
-            encoder_attention_mask=read.attention_mask.bool(),
+            encoder_hidden_states=self._text_encoder(read.input_ids)[0][:, :longest],
+            encoder_attention_mask=read.attention_mask[:, :longest].bool(),
             timestep=times,
             num_frames=self._frames,
             height=self._height,
             width=self._width,
-            rope_interpolation_scale=(8 / frame_rate, 32, 32),
+            rope_interpolation_scale=(4 / frame_rate, 16, 16),
         ).sample

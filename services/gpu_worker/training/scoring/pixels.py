@@ -19,7 +19,7 @@ SAME_COLOUR = 0.22
 """How far off a colour may be and still pass for itself."""
 SMALLEST = 30
 """Pixels below which something is a speck."""
-LEAST_LIKENESS = 0.8
+LEAST_LIKENESS = 0.7
 """The overlap with the nearest ideal shape, below which a blob is no shape."""
 
 
