@@ -1,6 +1,6 @@
 """Grades a model on held-out prompts: python -m training.grade MEDIUM [--prompts N] [--seed S] [--folder F]
 
-Beside the model it writes grades.json and contact-sheet.png.
+Beside the model it writes grades.json and contact-sheet.png, and the table into README.md, the model's card.
 """
 
 import argparse
@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 from training.__main__ import MEDIA, SHIPPED
+
+BEGIN, END = "<!-- grades -->", "<!-- end of grades -->"
 
 
 def main() -> None:
@@ -23,17 +25,30 @@ def main() -> None:
     folder = arguments.folder / MEDIA[arguments.medium][1]
     started = time.monotonic()
     grades, sheet = grading.grade(folder, arguments.prompts, arguments.seed)
-    report = {
-        task: {kind: {"right": sum(rights), "of": len(rights)} for kind, rights in sorted(kinds.items())}
+    rows = [
+        (task, kind, sum(rights), len(rights))
         for task, kinds in grades.items()
-    }
-    (folder / "grades.json").write_text(json.dumps({"seed": arguments.seed, "grades": report}, indent=2) + "\n")
+        for kind, rights in [*sorted(kinds.items()), ("all", [right for some in kinds.values() for right in some])]
+    ]
+    keys = ("task", "kind", "right", "of")
+    report = {"seed": arguments.seed, "grades": [dict(zip(keys, row, strict=True)) for row in rows]}
+    (folder / "grades.json").write_text(json.dumps(report, indent=2) + "\n")
     sheet.save(folder / "contact-sheet.png", optimize=True)
-    print(f"\n{'task':<16} {'kind':<12} {'right':>5} {'of':>5} {'share':>6}")
-    for task, kinds in grades.items():
-        for kind, rights in [*sorted(kinds.items()), ("all", [right for some in kinds.values() for right in some])]:
-            print(f"{task:<16} {kind:<12} {sum(rights):>5} {len(rights):>5} {sum(rights) / len(rights):>6.1%}")
-    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    table = _table(rows)
+    _put_into_card(folder / "README.md", table)
+    print(f"{table}\n\n{(time.monotonic() - started) / 60:.1f} minutes")
+
+
+def _table(rows: list[tuple[str, str, int, int]]) -> str:
+    lines = [f"| {task} | {kind} | {right} | {of} | {right / of:.0%} |" for task, kind, right, of in rows]
+    return "\n".join(["| task | kind of prompt | right | of | share |", "|---|---|---|---|---|", *lines])
+
+
+def _put_into_card(card: Path, table: str) -> None:
+    if card.is_file():
+        before, _, rest = card.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        card.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from training.loop import SEED, Loss, Stage, train
+from training.reading import Reader, reading_stage, tokens_of
 from training.shapes import SIDE, Scene, render, scenes
 from training.words import tokenizer_for
 
@@ -21,6 +22,10 @@ AUTOENCODER_STEPS = 1600
 CROP_SHARE = 0.6
 CROP = 64
 KL_WEIGHT = 1e-6
+
+DECODER_STEPS = 600
+LATENT_NOISE = 0.1
+"""Of the deviation of latents: about what the denoiser leaves."""
 
 POOL = 18_000
 DENOISER_STEPS = 2200
@@ -45,9 +50,12 @@ def trained(folder: Path, device: torch.device) -> StableDiffusionPipeline:
     train(Stage("image-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=2e-3), folder)
     with torch.no_grad():
         pool, latents = _pool(vae, folder / "image-latents.pt")
+    reader = Reader(text_encoder, TEXT_WIDTH, tokenizer, scenes, causal=True).to(device)
+    train(reading_stage("image-reading", reader), folder)
     denoiser = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
     loss = _Denoising(unet, text_encoder, tokenizer, scheduler, pool, latents)
     train(Stage("image-denoiser", denoiser, loss, DENOISER_STEPS, average=0.998), folder)
+    train(Stage("image-decoder", vae.decoder, _decoder_loss(vae), DECODER_STEPS), folder)
     return StableDiffusionPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder.eval(),
@@ -149,6 +157,19 @@ def _autoencoder_loss(vae: AutoencoderKL) -> Loss:
     return loss
 
 
+def _decoder_loss(vae: AutoencoderKL) -> Loss:
+    """For the decoder alone, once the latents are what the denoiser knows: sharp pictures from inexact ones."""
+
+    def loss(_step: int, rng: np.random.Generator) -> torch.Tensor:
+        pictures = _as_input(render(list(islice(scenes(rng), 8)), rng), vae.device)
+        with torch.no_grad():
+            latents = vae.encode(pictures).latent_dist.mean
+        seen = vae.decode(latents + LATENT_NOISE * torch.randn_like(latents)).sample
+        return l1_loss(seen, pictures) + mse_loss(seen, pictures)
+
+    return loss
+
+
 def _as_input(pictures: np.ndarray, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2) * 2 - 1
 
@@ -216,7 +237,5 @@ class _Denoising:
         return mse_loss(predicted, self._scheduler.get_velocity(clean, noise, times))
 
     def _read(self, prompts: list[str]) -> torch.Tensor:
-        tokens = self._tokenizer(
-            prompts, padding="max_length", max_length=LONGEST_PROMPT, truncation=True, return_tensors="pt"
-        )
+        tokens = tokens_of(self._tokenizer, prompts)
         return self._text_encoder(tokens.input_ids.to(self._text_encoder.device))[0]

@@ -40,6 +40,10 @@ class Scene:
     def meaning(self) -> str:
         return f"{self.colour} {self.shape} {self.motion} on {self.background}"
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        return (self.colour, self.shape, self.motion, str(self.background))
+
     def prompt(self, rng: np.random.Generator) -> str:
         thing = f"{self.colour} {self.shape}"
         if rng.random() < 0.9:

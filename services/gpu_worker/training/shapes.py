@@ -65,6 +65,13 @@ class Scene:
         return f"{self.count} {f' {self.relation} '.join(map(str, self.things))} on {self.background}"
 
     @property
+    def facts(self) -> tuple[str, ...]:
+        first, last = self.things[0], self.things[-1]
+        of_last = (last.colour, last.shape, str(last.size)) if self.relation else ("", "", "")
+        of_all = (self.count, str(self.relation), str(self.background))
+        return (*of_all, first.colour, first.shape, str(first.size), *of_last)
+
+    @property
     def radii(self) -> dict[str | None, float]:
         return RADII["pair" if self.relation else self.count]
 

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from training.loop import SEED, Loss, Stage, train
 from training.motions import FRAME_RATE, Scene, render, render_pieces, scenes
+from training.reading import Reader, reading_stage, tokens_of
 from training.words import tokenizer_for
 
 LONGEST_PROMPT = 128
@@ -22,9 +23,13 @@ SMALL_PIECES_SHARE = 0.7
 KL_WEIGHT = 1e-6
 FIRST_LOG_VARIANCE = -6.0
 
+DECODER_STEPS = 600
+LATENT_NOISE = 0.1
+"""Of the deviation of latents: about what the denoiser leaves."""
+
 POOL = 2500
-DENOISER_STEPS = 1500
-DENOISER_BATCH = 32
+DENOISER_STEPS = 1800
+DENOISER_BATCH = 16
 EMPTY_PROMPTS = 0.12
 """The share of captions left out, for classifier-free guidance."""
 FIRST_FRAMES_GIVEN = 0.5
@@ -46,9 +51,12 @@ def trained(folder: Path, device: torch.device) -> LTXPipeline:
     train(Stage("video-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=8e-4), folder)
     with torch.no_grad():
         pool, latents = _pool(vae, folder / "video-latents.pt")
+    reader = Reader(text_encoder, TEXT_WIDTH, tokenizer, scenes, causal=False).to(device)
+    train(reading_stage("video-reading", reader), folder)
     denoiser = torch.nn.ModuleDict({"transformer": transformer, "text_encoder": text_encoder})
     loss = _Denoising(transformer, text_encoder, tokenizer, pool, latents)
     train(Stage("video-denoiser", denoiser, loss, DENOISER_STEPS, average=0.998), folder)
+    train(Stage("video-decoder", vae.decoder, _decoder_loss(vae), DECODER_STEPS, learning_rate=8e-4), folder)
     return LTXPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder.eval(),
@@ -142,6 +150,20 @@ def _autoencoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
     return loss
 
 
+def _decoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
+    """For the decoder alone, once the latents are what the denoiser knows: sharp clips from inexact ones."""
+
+    def loss(_step: int, rng: np.random.Generator) -> torch.Tensor:
+        clips = _as_input(render_pieces(list(islice(scenes(rng), 8)), rng, 17, 64), vae.device)
+        with torch.no_grad():
+            latents = vae.encode(clips).latent_dist.mean
+        noise = vae.latents_std[:, None, None, None] * torch.randn_like(latents)
+        seen = vae.decode(latents + LATENT_NOISE * noise).sample
+        return l1_loss(seen, clips) + mse_loss(seen, clips)
+
+    return loss
+
+
 def _as_input(clips: np.ndarray, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(clips).to(device).permute(0, 4, 1, 2, 3) * 2 - 1
 
@@ -190,24 +212,23 @@ class _Denoising:
         noise = torch.randn_like(clean)
         level = self._levels(rng).to(clean)
         predicted = self._predict(torch.lerp(clean, noise, level), level[..., 0] * 1000, prompts, rng)
-        noisy = level > 0
-        return ((predicted - (noise - clean)).square() * noisy).sum() / noisy.sum() / LATENT_CHANNELS
+        noisy = (level > 0).expand_as(clean)
+        return (predicted - (noise - clean))[noisy].square().mean()
 
     def _levels(self, rng: np.random.Generator) -> torch.Tensor:
-        """How noisy each token is (batch, tokens, 1): not at all where the first frame is given."""
+        """How noisy clips are (batch, 1, 1), or each of their tokens (batch, tokens, 1) with a clean first frame."""
         even = (np.arange(DENOISER_BATCH) + rng.random(DENOISER_BATCH)) / DENOISER_BATCH
-        level = np.tile((SHIFT * even / (1 + (SHIFT - 1) * even))[:, None], (1, self._tokens.shape[1]))
-        given = rng.random(DENOISER_BATCH) < FIRST_FRAMES_GIVEN
-        level[given, : self._height * self._width] = 0
+        level = (SHIFT * even / (1 + (SHIFT - 1) * even))[:, None]
+        if rng.random() < FIRST_FRAMES_GIVEN:
+            level = np.tile(level, (1, self._tokens.shape[1]))
+            level[:, : self._height * self._width] = 0
         return torch.from_numpy(level[..., None])
 
     def _predict(
         self, tokens: torch.Tensor, times: torch.Tensor, prompts: list[str], rng: np.random.Generator
     ) -> torch.Tensor:
         frame_rate = FRAME_RATE if rng.random() < 0.8 else int(rng.integers(4, 16))
-        read = self._tokenizer(
-            prompts, padding="max_length", max_length=LONGEST_PROMPT, truncation=True, return_tensors="pt"
-        ).to(tokens.device)
+        read = tokens_of(self._tokenizer, prompts).to(tokens.device)
         # The pipeline gives the text encoder no mask, but the transformer one: to it, what is masked is not there.
         longest = int(read.attention_mask.sum(1).max())
         return self._transformer(

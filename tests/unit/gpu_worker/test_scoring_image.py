@@ -21,7 +21,11 @@ def test_what_the_renderer_draws_is_right_and_nothing_else(held_out: bool) -> No
     asked = list(islice(scenes(rng, held_out=held_out), 200))
     pictures = render(asked, rng)
     assert [mistakes(picture, scene) for picture, scene in zip(pictures, asked, strict=True)] == [[]] * len(asked)
-    assert all(mistakes(picture, other) for picture, (_, other) in zip(pictures, pairwise(asked), strict=False))
+    assert all(
+        mistakes(picture, other)
+        for picture, (scene, other) in zip(pictures, pairwise(asked), strict=False)
+        if scene.meaning != other.meaning
+    )
 
 
 @pytest.mark.parametrize(

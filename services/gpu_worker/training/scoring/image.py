@@ -6,6 +6,8 @@ from training.scoring.pixels import Blob, Pixels, background, blobs
 from training.shapes import OFFSETS, SIZES, Scene, Thing
 
 NUMBER = {"one": 1, "two": 2, "three": 3}
+AREA_RADIUS = {"square": 1.02, "triangle": 0.9}
+"""The radius of a circle of a shape's area, for one that is said to be of radius 1."""
 
 
 def mistakes(picture: Pixels, scene: Scene) -> list[str]:
@@ -41,8 +43,9 @@ def _thing_mistakes(blob: Blob, thing: Thing, scene: Scene) -> list[str]:
         wrong.append(f"{blob.colour or 'default'} instead of {thing.colour}")
     if blob.shape != thing.shape:
         wrong.append(f"{blob.shape} instead of {thing.shape}")
-    if _size(blob.radius, scene) != thing.size:
-        wrong.append(f"{_size(blob.radius, scene) or 'middle'} size instead of {thing.size or 'middle'}")
+    size = _size(blob.radius / AREA_RADIUS.get(blob.shape, 1), scene)
+    if size != thing.size:
+        wrong.append(f"{size or 'middle'} size instead of {thing.size or 'middle'}")
     return wrong
 
 
