@@ -4,6 +4,7 @@ from itertools import islice
 
 import numpy as np
 from gpu_worker.engine.tiny_models import SHIPPED
+from training.drawing import unit
 from training.scoring.image import mistakes
 from training.scoring.running import Model, Picture
 from training.shapes import scenes
@@ -19,6 +20,6 @@ def test_held_out_prompts_are_drawn() -> None:
         prompt = scene.prompt(rng)
         made = model(prompt=prompt, seed=seed)
         assert isinstance(made, Picture)
-        if found := mistakes(np.asarray(made.image, np.float32) / 255, scene):
+        if found := mistakes(unit(np.asarray(made.image)), scene):
             wrong[prompt] = found
     assert len(wrong) <= ASKED - LEAST_RIGHT, wrong

@@ -27,7 +27,7 @@ class Described(Protocol):
 Scenes = Callable[[np.random.Generator], Iterator[Described]]
 
 
-class Reader(torch.nn.Module):
+class Reader(torch.nn.Module):  # type: ignore[misc]
     """A text encoder with a linear head for each fact, at every token that is to know all of them."""
 
     def __init__(

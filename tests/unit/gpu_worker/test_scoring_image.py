@@ -5,14 +5,16 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from training.drawing import Floats
 from training.scoring.image import mistakes
 from training.shapes import KINDS, OFFSETS, Scene, Thing, render, scene_of_kind, scenes
 
 BLUE = Thing("blue", "circle")
 
 
-def drawn(scene: Scene, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return render([scene], np.random.default_rng(seed))[0]
+def drawn(scene: Scene, seed: int = 0) -> Floats:
+    pictures: Floats = render([scene], np.random.default_rng(seed))[0]
+    return pictures
 
 
 @pytest.mark.parametrize("held_out", [False, True])

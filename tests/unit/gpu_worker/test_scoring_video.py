@@ -5,14 +5,14 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from training.drawing import Floats
 from training.motions import MOTIONS, Scene, render, scenes
 from training.scoring.video import mistakes
 
-Frames = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
-
-def drawn(scene: Scene) -> Frames:
-    return render([scene], np.random.default_rng(0))[0]
+def drawn(scene: Scene) -> Floats:
+    frames: Floats = render([scene], np.random.default_rng(0))[0]
+    return frames
 
 
 @pytest.mark.parametrize("held_out", [False, True])
