@@ -78,7 +78,7 @@ format: .venv/.synced ## Let ruff put things right
 
 .PHONY: types
 types: .venv/.synced ## mypy, strict, tests too
-	$(PYTHON) -m mypy services/*/src tests dapr-components
+	$(PYTHON) -m mypy services/*/src services/gpu_worker/training tests dapr-components
 
 .PHONY: layers
 layers: .venv/.synced ## Who may import whom
@@ -122,6 +122,14 @@ bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREA
 bench-distributed: setup ## The same of the distributed platform, beside Celery; MINUTES=10 for a long run of events
 	@$(UV) sync --frozen --all-packages --group bench --quiet
 	$(WITH_CLUSTER) PYTHONPATH=dapr-components/topics $(PYTHON) -m tests.benchmarks.bench_distributed --minutes $(or $(MINUTES),1)
+
+.PHONY: train
+train: .venv/.synced ## Train a small model that the package ships, in about an hour: make train MEDIUM=image
+	cd services/gpu_worker && ../../$(PYTHON) -m training $(MEDIUM)
+
+.PHONY: grade
+grade: .venv/.synced ## Grade it on prompts it has not seen: make grade MEDIUM=image
+	cd services/gpu_worker && ../../$(PYTHON) -m training.grade $(MEDIUM)
 
 .PHONY: clean
 clean: ## Forget what the platform kept on this machine

@@ -31,6 +31,8 @@ from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioPr
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+SHIPPED = Path(__file__).parents[1] / "models"
+"""Trained ones, by name; how is in services/gpu_worker/training."""
 SEED = 20260101
 TEXT_WIDTH = 64
 
@@ -197,7 +199,9 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
 
 
 def make(name: str, models_folder: Path) -> Path:
-    """The folder of a bundled model, made now if it is not there. Raises `KeyError` for an unknown name."""
+    """A bundled model's folder, made now if it is neither shipped nor there. Raises `KeyError` for an unknown name."""
+    if (SHIPPED / name / "model_index.json").is_file():
+        return SHIPPED / name
     target = models_folder / name
     if not target.is_dir():
         partial = target.with_name(f"{name}.part")
