@@ -1,0 +1,1 @@
+"""Says from pixels and samples alone whether a model made what was asked for."""
