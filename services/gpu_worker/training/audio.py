@@ -133,13 +133,18 @@ def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.T
         start = sounds.FRAME * int(rng.integers(sounds.FRAMES - CROP + 1))
         row.copy_(pool.samples[clip, start : start + CROP * sounds.FRAME])
     wanted = _waveforms(batch, vae.device)
-    encoder, decoder = vae.encoder, vae.decoder
-    hidden = encoder.conv2(encoder.snake1(encoder.block[2](filterbank.analyse(wanted))))
-    posterior = OobleckDiagonalGaussianDistribution(hidden)
-    heard = filterbank.synthesise(decoder.block[0](decoder.conv1(posterior.sample())))
+    posterior = _posterior(vae, wanted)
+    heard = filterbank.synthesise(vae.decoder.block[0](vae.decoder.conv1(posterior.sample())))
     spectra = sum(_spectral_distance(heard, wanted, window) for window in WINDOWS) / len(WINDOWS)
     waveform = functional.l1_loss(heard, wanted) / wanted.abs().mean()
     return spectra + waveform + DIVERGENCE * posterior.kl()
+
+
+def _posterior(vae: Any, waveform: torch.Tensor) -> OobleckDiagonalGaussianDistribution:
+    """What `vae.encode` gives, by the shorter way around the layers that only make the filterbank."""
+    encoder = vae.encoder
+    hidden = encoder.block[2](filterbank.analyse(waveform))
+    return OobleckDiagonalGaussianDistribution(encoder.conv2(encoder.snake1(hidden)))
 
 
 def _spectral_distance(heard: torch.Tensor, wanted: torch.Tensor, window: int) -> torch.Tensor:
@@ -158,8 +163,8 @@ def _spectral_distance(heard: torch.Tensor, wanted: torch.Tensor, window: int) -
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _encode(vae: Any, pool: Pool) -> torch.Tensor:
     """The means of the clips' latents, `(clips, channels, FRAMES)`."""
-    batches = tqdm(pool.samples.split(8), desc="latents", mininterval=5)
-    return torch.cat([vae.encode(_waveforms(batch, vae.device)).latent_dist.mode() for batch in batches])
+    batches = tqdm(pool.samples.split(32), desc="latents", mininterval=5)
+    return torch.cat([_posterior(vae, _waveforms(batch, vae.device)).mode() for batch in batches])
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -220,7 +225,8 @@ def _denoiser_loss(
     prompts = [sounds.prompt(sounds.said_of(pool.sounds[index], rng), rng) for index in picked]
     captions = ["" if rng.random() < UNCAPTIONED else text for text in prompts]
     clean = latents[picked]
-    sigma = (torch.randn(len(clean), 1, 1, device=clean.device) * 1.6 + 0.4).exp().clamp(SIGMA_MIN, SIGMA_MAX)
+    spread = torch.randn(len(clean), 1, 1, device=clean.device)
+    sigma = (sigma_data * (1.6 * spread + 0.4).exp()).clamp(SIGMA_MIN, SIGMA_MAX)
     noisy = clean + sigma * torch.randn_like(clean)
     scale = (sigma**2 + sigma_data**2).sqrt()
     c_skip, c_out = sigma_data**2 / scale**2, sigma * sigma_data / scale

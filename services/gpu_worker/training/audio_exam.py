@@ -65,7 +65,8 @@ def contact_sheet(answers: Sequence[Answer]) -> Image.Image:
 def _samples(media: RawMedia) -> np.ndarray[Any, Any]:
     if not isinstance(media, RawSound):
         raise TypeError(f"no sound: {media!r}")
-    return media.samples[0]
+    samples: np.ndarray[Any, Any] = media.samples[0]
+    return samples
 
 
 def _spectrogram(samples: np.ndarray[Any, Any]) -> Image.Image:

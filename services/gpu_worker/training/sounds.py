@@ -224,7 +224,7 @@ def _wave(waveform: Waveform, frequency: Array) -> Array:
     sine: Array = np.sin(phase)
     if waveform is Waveform.SINE:
         return sine
-    total = np.zeros_like(phase)
+    total: Array = np.zeros_like(phase)
     # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x) saves a sine for every harmonic.
     before, now, twice = np.zeros_like(phase), sine, 2 * np.cos(phase)
     for harmonic in range(1, int(HIGHEST / frequency.min()) + 1):
@@ -236,7 +236,7 @@ def _wave(waveform: Waveform, frequency: Array) -> Array:
 
 
 def _envelope(count: int) -> Array:
-    envelope = np.ones(count)
+    envelope: Array = np.ones(count)
     ramp = np.sin(np.linspace(0, np.pi / 2, FADE)) ** 2
     envelope[:FADE], envelope[-FADE:] = ramp, ramp[::-1]
     return envelope
