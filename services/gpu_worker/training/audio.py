@@ -31,8 +31,8 @@ LONGEST_PROMPT = 32
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
-AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 2200, 8, 32
-DENOISER_STEPS, DENOISER_BATCH = 4000, 32
+AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 2600, 8, 32
+DENOISER_STEPS, DENOISER_BATCH = 5000, 16
 DIVERGENCE = 1e-4
 UNCAPTIONED = 0.12
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
@@ -70,6 +70,7 @@ def make(checkpoints: Path, out: Path) -> None:
         sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=round(float(latents.square().mean().sqrt()), 3)
     )
     tokenizer = _tokenizer()
+    torch.manual_seed(SEED)
     learned = _denoiser(tokenizer).to(device)
     train(
         Stage(
@@ -77,7 +78,8 @@ def make(checkpoints: Path, out: Path) -> None:
             learned,
             lambda _, rng: _denoiser_loss(learned, tokenizer, scheduler.config.sigma_data, pool, latents, rng),
             DENOISER_STEPS,
-            average=0.999,
+            learning_rate=1.5e-3,
+            average=0.998,
         ),
         checkpoints / "audio",
     )
@@ -90,7 +92,7 @@ def _pool() -> Pool:
     for index in tqdm(range(CLIPS), desc="clips", mininterval=5):
         rng = np.random.default_rng((SEED, 1, index))
         made.append(sounds.draw_for_training(rng))
-        seconds.append(sounds.LONGEST if rng.random() < 0.6 else rng.uniform(sounds.SHORTEST, sounds.LONGEST))
+        seconds.append(sounds.LONGEST if rng.random() < 0.8 else rng.uniform(sounds.SHORTEST, sounds.LONGEST))
         clip = sounds.synthesise(made[-1], seconds[-1], rng)
         samples[index] = torch.from_numpy((clip * 32767).round().astype(np.int16))
     return Pool(made, torch.tensor(seconds, dtype=torch.float32), samples)
@@ -226,7 +228,7 @@ def _denoiser_loss(
     captions = ["" if rng.random() < UNCAPTIONED else text for text in prompts]
     clean = latents[picked]
     spread = torch.randn(len(clean), 1, 1, device=clean.device)
-    sigma = (sigma_data * (1.6 * spread + 0.4).exp()).clamp(SIGMA_MIN, SIGMA_MAX)
+    sigma = (sigma_data * (1.4 * spread + 0.7).exp()).clamp(SIGMA_MIN, SIGMA_MAX)
     noisy = clean + sigma * torch.randn_like(clean)
     scale = (sigma**2 + sigma_data**2).sqrt()
     c_skip, c_out = sigma_data**2 / scale**2, sigma * sigma_data / scale

@@ -21,8 +21,8 @@ FADE = 96
 HIGHEST = 7600.0
 """Harmonics above it are left out: half the sample rate, less a margin."""
 STEP = SAMPLE_RATE / FRAME
-"""Notes are multiples of it: they begin every frame anew in the same phase, which is what lets so small a model
-learn them."""
+"""Hz. All tones are multiples of it, also those that a glide goes through: every frame begins in the same phase,
+which is what lets so small a model learn them."""
 
 Array = np.ndarray[Any, Any]
 
@@ -51,8 +51,10 @@ class Length(StrEnum):
     LONG = "long"
 
 
-NOTES = {Pitch.LOW: (5, 6, 7, 8), Pitch.MIDDLE: (14, 16, 18, 20), Pitch.HIGH: (32, 36, 40, 44)}
-"""In steps: 156 to 250, 438 to 625 and 1000 to 1375 Hz. What rises or falls spans the octave above its note."""
+NOTES = {Pitch.LOW: (6, 8), Pitch.MIDDLE: (16, 20), Pitch.HIGH: (32, 40)}
+"""In steps: 188 or 250, 500 or 625, 1000 or 1250 Hz. What rises or falls spans the octave above its note."""
+SCALE = {Pitch.LOW: 1, Pitch.MIDDLE: 2, Pitch.HIGH: 4}
+"""Also in steps: from one note of a glide to the next. The fewer notes there are, the sooner they are learned."""
 LOUDNESS = {Waveform.SINE: 0.6, Waveform.SQUARE: 0.4, Waveform.SAWTOOTH: 0.45, Waveform.NOISE: 0.15}
 SHARE_OF_SLOT = {Length.SHORT: 0.25, Length.LONG: 0.7}
 
@@ -188,13 +190,15 @@ def _with_article(words: str) -> str:
 def synthesise(sound: Sound, seconds: float, rng: np.random.Generator) -> Array:
     """`FRAMES * FRAME` samples from -1 to 1: the sound in the first `seconds`, silence after it."""
     waveform = sound.waveform or Waveform(rng.choice([Waveform.SINE, Waveform.SQUARE, Waveform.SAWTOOTH]))
-    note = STEP * float(rng.choice(NOTES[sound.pitch or Pitch(rng.choice(list(Pitch)))]))
+    pitch = sound.pitch or Pitch(rng.choice(list(Pitch)))
+    note = int(rng.choice(NOTES[pitch]))
     samples = np.zeros(FRAMES * FRAME, np.float32)
     spans = _spans(sound, int(seconds * SAMPLE_RATE / FRAME))
-    for index, (begin, end) in enumerate(spans):
+    octaves = _octaves(sound, spans)
+    for (begin, end), rise in zip(spans, octaves, strict=True):
         count = (end - begin) * FRAME
-        frequency = _frequency(sound, note, index, count)
-        wave = rng.standard_normal(count) if waveform is Waveform.NOISE else _wave(waveform, frequency)
+        notes = STEP * SCALE[pitch] * np.round(note * (1 + rise) / SCALE[pitch])
+        wave = rng.standard_normal(count) if waveform is Waveform.NOISE else _wave(waveform, np.repeat(notes, FRAME))
         samples[begin * FRAME : end * FRAME] = LOUDNESS[waveform] * wave * _envelope(count)
     return samples
 
@@ -209,13 +213,15 @@ def _spans(sound: Sound, frames: int) -> list[tuple[int, int]]:
     return [(start, start + on) for start in starts]
 
 
-def _frequency(sound: Sound, note: float, index: int, count: int) -> Array:
-    """Of every sample, in Hz: beeps climb by steps, a tone glides."""
-    steps = np.linspace(0, 1, sound.beeps or count)
+def _octaves(sound: Sound, spans: list[tuple[int, int]]) -> list[Array]:
+    """How far above its note each tone or beep is, frame by frame."""
+    frames = [end - begin for begin, end in spans]
+    if sound.motion is Motion.STEADY:
+        return [np.zeros(count) for count in frames]
+    climb = np.linspace(0, 1, sound.beeps or frames[0])
     if sound.motion is Motion.FALLING:
-        steps = 1 - steps
-    octaves = np.zeros_like(steps) if sound.motion is Motion.STEADY else steps
-    return note * (1 + octaves) if not sound.beeps else np.full(count, note * (1 + octaves[index]))
+        climb = climb[::-1]
+    return [np.full(count, rise) for count, rise in zip(frames, climb, strict=True)] if sound.beeps else [climb]
 
 
 def _wave(waveform: Waveform, frequency: Array) -> Array:

@@ -114,8 +114,7 @@ def _faults_of_pitch(beeps: list[list[Slice]], sound: Sound) -> list[str]:
     pitches = [float(np.median([part.pitch for part in beep])) for beep in beeps]
     if len(beeps) == 1:
         track = [part.pitch for part in beeps[0]]
-        some = max(1, len(track) // 6)
-        pitches = [float(np.median(part)) for part in np.array_split(track, max(1, len(track) // some)) if len(part)]
+        pitches = [float(np.median(part)) for part in np.array_split(track, min(4, len(track)))]
     found = []
     motion = _motion(pitches)
     if motion is not sound.motion:

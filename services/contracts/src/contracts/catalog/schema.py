@@ -126,7 +126,7 @@ class InputSlot(_Strict):
 
 
 class BundledSource(_Strict):
-    """Weights made by this project's own script; see `gpu_worker.tiny_models`."""
+    """Weights made by this project's own script; see `gpu_worker.engine.tiny_models`."""
 
     kind: Literal["bundled"]
     name: str
