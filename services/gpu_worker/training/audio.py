@@ -26,13 +26,13 @@ from training.words import tokenizer_for
 
 CLIPS = 4000
 """Synthesised once, and learned from again and again."""
-LONGEST_PROMPT = 32
+LONGEST_PROMPT = 24
 """In tokens, of which a word is one."""
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
-AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 2600, 8, 32
-DENOISER_STEPS, DENOISER_BATCH = 5000, 16
+AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 3600, 8, 8
+DENOISER_STEPS, DENOISER_BATCH = 6000, 32
 DIVERGENCE = 1e-4
 UNCAPTIONED = 0.12
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
@@ -105,8 +105,8 @@ def _waveforms(samples: torch.Tensor, device: torch.device) -> torch.Tensor:
 def _autoencoder() -> Any:
     vae = AutoencoderOobleck(
         encoder_hidden_size=2 * LATENT_CHANNELS,
-        downsampling_ratios=[8, 8, 8],
-        channel_multiples=[1, 2, 4],
+        downsampling_ratios=[8, 8, 8, 4],
+        channel_multiples=[1, 2, 2, 4],
         decoder_channels=2 * LATENT_CHANNELS,
         decoder_input_channels=LATENT_CHANNELS,
         audio_channels=1,
@@ -124,7 +124,7 @@ def _autoencoder() -> Any:
 def _inner_layers(vae: Any) -> torch.nn.ModuleList:
     """Those of the autoencoder that are learned."""
     encoder, decoder = vae.encoder, vae.decoder
-    return torch.nn.ModuleList([encoder.block[2], encoder.snake1, encoder.conv2, decoder.conv1, decoder.block[0]])
+    return torch.nn.ModuleList([*encoder.block[2:], encoder.snake1, encoder.conv2, decoder.conv1, *decoder.block[:2]])
 
 
 def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.Tensor:
@@ -136,7 +136,7 @@ def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.T
         row.copy_(pool.samples[clip, start : start + CROP * sounds.FRAME])
     wanted = _waveforms(batch, vae.device)
     posterior = _posterior(vae, wanted)
-    heard = filterbank.synthesise(vae.decoder.block[0](vae.decoder.conv1(posterior.sample())))
+    heard = _decode(vae, posterior.sample())
     spectra = sum(_spectral_distance(heard, wanted, window) for window in WINDOWS) / len(WINDOWS)
     waveform = functional.l1_loss(heard, wanted) / wanted.abs().mean()
     return spectra + waveform + DIVERGENCE * posterior.kl()
@@ -145,8 +145,14 @@ def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.T
 def _posterior(vae: Any, waveform: torch.Tensor) -> OobleckDiagonalGaussianDistribution:
     """What `vae.encode` gives, by the shorter way around the layers that only make the filterbank."""
     encoder = vae.encoder
-    hidden = encoder.block[2](filterbank.analyse(waveform))
+    hidden = encoder.block[3](encoder.block[2](filterbank.analyse(waveform)))
     return OobleckDiagonalGaussianDistribution(encoder.conv2(encoder.snake1(hidden)))
+
+
+def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """What `vae.decode` gives, by the same shorter way."""
+    decoder = vae.decoder
+    return filterbank.synthesise(decoder.block[1](decoder.block[0](decoder.conv1(latents))))
 
 
 def _spectral_distance(heard: torch.Tensor, wanted: torch.Tensor, window: int) -> torch.Tensor:

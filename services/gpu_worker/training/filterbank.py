@@ -46,9 +46,9 @@ def synthesise(bands: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def set_outer_layers(vae: Any) -> None:
-    """Makes `analyse` of all but the encoder's last block, and `synthesise` of all but the decoder's first."""
+    """Makes `analyse` of the encoder's first two blocks, and `synthesise` of the decoder's last two."""
     encoder, decoder = vae.encoder, vae.decoder
-    for block in (encoder.block[0], encoder.block[1], decoder.block[1], decoder.block[2]):
+    for block in (encoder.block[0], encoder.block[1], decoder.block[-2], decoder.block[-1]):
         block.snake1.alpha.fill_(IDENTITY)
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
             unit.conv2.weight_g.zero_()
@@ -60,8 +60,8 @@ def set_outer_layers(vae: Any) -> None:
     _set(encoder.conv1, impulse)
     _set(encoder.block[0].conv1, first.unsqueeze(1))
     _set(encoder.block[1].conv1, within)
-    _set(decoder.block[1].conv_t1, within)
-    _set(decoder.block[2].conv_t1, first.unsqueeze(1))
+    _set(decoder.block[-2].conv_t1, within)
+    _set(decoder.block[-1].conv_t1, first.unsqueeze(1))
     _set(decoder.conv2, impulse)
 
 

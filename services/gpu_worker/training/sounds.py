@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 SAMPLE_RATE = 16_000
-FRAME = 512
-"""Samples to one latent frame of the autoencoder. Sounds begin and end between two frames."""
-FRAMES = 64
+FRAME = 2048
+"""Samples to one latent frame of the autoencoder."""
+FRAMES = 16
 """In a clip: 2.048 s, of which the pipeline gives what was asked for."""
 LONGEST, SHORTEST = 2.0, 0.5
 HELD_OUT_SHARE = 0.1
@@ -20,8 +20,10 @@ FADE = 96
 """Samples a sound takes to begin and to end, so that it does not click."""
 HIGHEST = 7600.0
 """Harmonics above it are left out: half the sample rate, less a margin."""
-STEP = SAMPLE_RATE / FRAME
-"""Hz. All tones are multiples of it, also those that a glide goes through: every frame begins in the same phase,
+BEAT = FRAME // 4
+"""Samples from one moment at which something may begin or end to the next."""
+STEP = SAMPLE_RATE / BEAT
+"""Hz. All tones are multiples of it, also those that a glide goes through: every beat begins in the same phase,
 which is what lets so small a model learn them."""
 
 Array = np.ndarray[Any, Any]
@@ -193,35 +195,38 @@ def synthesise(sound: Sound, seconds: float, rng: np.random.Generator) -> Array:
     pitch = sound.pitch or Pitch(rng.choice(list(Pitch)))
     note = int(rng.choice(NOTES[pitch]))
     samples = np.zeros(FRAMES * FRAME, np.float32)
-    spans = _spans(sound, int(seconds * SAMPLE_RATE / FRAME))
+    spans = _spans(sound, int(seconds * SAMPLE_RATE / BEAT))
     octaves = _octaves(sound, spans)
     for (begin, end), rise in zip(spans, octaves, strict=True):
-        count = (end - begin) * FRAME
+        count = (end - begin) * BEAT
         notes = STEP * SCALE[pitch] * np.round(note * (1 + rise) / SCALE[pitch])
-        wave = rng.standard_normal(count) if waveform is Waveform.NOISE else _wave(waveform, np.repeat(notes, FRAME))
-        samples[begin * FRAME : end * FRAME] = LOUDNESS[waveform] * wave * _envelope(count)
+        wave = rng.standard_normal(count) if waveform is Waveform.NOISE else _wave(waveform, np.repeat(notes, BEAT))
+        samples[begin * BEAT : end * BEAT] = LOUDNESS[waveform] * wave * _envelope(count)
     return samples
 
 
-def _spans(sound: Sound, frames: int) -> list[tuple[int, int]]:
-    """The frames each tone or beep begins and ends with."""
+def _spans(sound: Sound, beats: int) -> list[tuple[int, int]]:
+    """The beats each tone or beep begins and ends with."""
     if not sound.beeps or sound.length is None:
-        return [(0, frames)]
-    slot = frames / sound.beeps
+        return [(0, beats)]
+    slot = beats / sound.beeps
     on = max(1, round(SHARE_OF_SLOT[sound.length] * slot))
     starts = [round((n + 0.5) * slot - on / 2) for n in range(sound.beeps)]
     return [(start, start + on) for start in starts]
 
 
 def _octaves(sound: Sound, spans: list[tuple[int, int]]) -> list[Array]:
-    """How far above its note each tone or beep is, frame by frame."""
-    frames = [end - begin for begin, end in spans]
+    """How far above its note each tone or beep is, beat by beat; a glide changes from frame to frame."""
+    beats = [end - begin for begin, end in spans]
     if sound.motion is Motion.STEADY:
-        return [np.zeros(count) for count in frames]
-    climb = np.linspace(0, 1, sound.beeps or frames[0])
+        return [np.zeros(count) for count in beats]
+    each = FRAME // BEAT
+    climb = np.linspace(0, 1, sound.beeps or -(-beats[0] // each))
     if sound.motion is Motion.FALLING:
         climb = climb[::-1]
-    return [np.full(count, rise) for count, rise in zip(frames, climb, strict=True)] if sound.beeps else [climb]
+    if sound.beeps:
+        return [np.full(count, rise) for count, rise in zip(beats, climb, strict=True)]
+    return [np.repeat(climb, each)[: beats[0]]]
 
 
 def _wave(waveform: Waveform, frequency: Array) -> Array:
