@@ -5,6 +5,7 @@ import importlib
 from pathlib import Path
 
 MEDIA = {
+    "audio": ("training.audio", "tiny-stable-audio"),
     "image": ("training.image", "tiny-stable-diffusion"),
     "video": ("training.video", "tiny-ltx-video"),
 }

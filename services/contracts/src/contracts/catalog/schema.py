@@ -28,7 +28,7 @@ class InputSlot(Strict):
 
 
 class BundledSource(Strict):
-    """Weights made by this project's own script; see `gpu_worker.tiny_models`."""
+    """Weights made by this project's own script; see `gpu_worker.engine.tiny_models`."""
 
     kind: Literal["bundled"]
     name: str

@@ -16,18 +16,13 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLLTXVideo,
-    AutoencoderOobleck,
-    CosineDPMSolverMultistepScheduler,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     LTXPipeline,
     LTXVideoTransformer3DModel,
-    StableAudioDiTModel,
-    StableAudioPipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
@@ -142,40 +137,6 @@ def tiny_ltx_video(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def tiny_stable_audio(folder: Path) -> None:
-    tokenizer = byte_tokenizer(128, None, "</s>")
-    StableAudioPipeline(
-        vae=AutoencoderOobleck(
-            encoder_hidden_size=16,
-            downsampling_ratios=[4, 4, 8],
-            decoder_channels=16,
-            decoder_input_channels=16,
-            audio_channels=1,
-            channel_multiples=[1, 2, 4],
-            sampling_rate=16_000,
-        ),
-        text_encoder=_tiny_t5(tokenizer),
-        projection_model=StableAudioProjectionModel(
-            text_encoder_dim=TEXT_WIDTH, conditioning_dim=TEXT_WIDTH, min_value=0, max_value=8
-        ),
-        tokenizer=tokenizer,
-        transformer=StableAudioDiTModel(
-            sample_size=512,
-            in_channels=16,
-            out_channels=16,
-            num_layers=2,
-            attention_head_dim=16,
-            num_attention_heads=4,
-            num_key_value_attention_heads=4,
-            cross_attention_dim=TEXT_WIDTH,
-            cross_attention_input_dim=TEXT_WIDTH,
-            global_states_input_dim=2 * TEXT_WIDTH,
-            time_proj_dim=64,
-        ),
-        scheduler=CosineDPMSolverMultistepScheduler(sigma_data=1.0, sigma_min=0.3, sigma_max=500),
-    ).save_pretrained(folder)
-
-
 def _tiny_t5(tokenizer: PreTrainedTokenizerFast) -> Any:
     return T5EncoderModel(
         T5Config(
@@ -194,7 +155,6 @@ def _tiny_t5(tokenizer: PreTrainedTokenizerFast) -> Any:
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "tiny-stable-diffusion": tiny_stable_diffusion,
     "tiny-ltx-video": tiny_ltx_video,
-    "tiny-stable-audio": tiny_stable_audio,
 }
 
 
