@@ -31,7 +31,7 @@ LONGEST_PROMPT = 24
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
-AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 3600, 8, 8
+AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 2000, 8, 8
 DENOISER_STEPS, DENOISER_BATCH = 6000, 32
 DIVERGENCE = 1e-4
 UNCAPTIONED = 0.12
@@ -85,6 +85,9 @@ def make(checkpoints: Path, out: Path) -> None:
     )
     pipeline = StableAudioPipeline(vae=vae, tokenizer=tokenizer, scheduler=scheduler, **dict(learned.items()))
     pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
+    for weights in out.rglob("*.safetensors"):
+        # Written for their owner alone, and read by whichever user a worker runs as.
+        weights.chmod(0o644)
 
 
 def _pool() -> Pool:

@@ -53,10 +53,10 @@ class Length(StrEnum):
     LONG = "long"
 
 
-NOTES = {Pitch.LOW: (6, 8), Pitch.MIDDLE: (16, 20), Pitch.HIGH: (32, 40)}
-"""In steps: 188 or 250, 500 or 625, 1000 or 1250 Hz. What rises or falls spans the octave above its note."""
-SCALE = {Pitch.LOW: 1, Pitch.MIDDLE: 2, Pitch.HIGH: 4}
-"""Also in steps: from one note of a glide to the next. The fewer notes there are, the sooner they are learned."""
+NOTES = {Pitch.LOW: 8, Pitch.MIDDLE: 16, Pitch.HIGH: 32}
+"""In steps: 250, 500 and 1000 Hz. What rises or falls spans the octave above its note."""
+PARTS_OF_OCTAVE = 4
+"""Through which it goes. The few notes this makes are shared by all pitches, and so learned soon."""
 LOUDNESS = {Waveform.SINE: 0.6, Waveform.SQUARE: 0.4, Waveform.SAWTOOTH: 0.45, Waveform.NOISE: 0.15}
 SHARE_OF_SLOT = {Length.SHORT: 0.25, Length.LONG: 0.7}
 
@@ -193,13 +193,12 @@ def synthesise(sound: Sound, seconds: float, rng: np.random.Generator) -> Array:
     """`FRAMES * FRAME` samples from -1 to 1: the sound in the first `seconds`, silence after it."""
     waveform = sound.waveform or Waveform(rng.choice([Waveform.SINE, Waveform.SQUARE, Waveform.SAWTOOTH]))
     pitch = sound.pitch or Pitch(rng.choice(list(Pitch)))
-    note = int(rng.choice(NOTES[pitch]))
     samples = np.zeros(FRAMES * FRAME, np.float32)
     spans = _spans(sound, int(seconds * SAMPLE_RATE / BEAT))
     octaves = _octaves(sound, spans)
     for (begin, end), rise in zip(spans, octaves, strict=True):
         count = (end - begin) * BEAT
-        notes = STEP * SCALE[pitch] * np.round(note * (1 + rise) / SCALE[pitch])
+        notes = STEP * NOTES[pitch] * (1 + np.round(PARTS_OF_OCTAVE * rise) / PARTS_OF_OCTAVE)
         wave = rng.standard_normal(count) if waveform is Waveform.NOISE else _wave(waveform, np.repeat(notes, BEAT))
         samples[begin * BEAT : end * BEAT] = LOUDNESS[waveform] * wave * _envelope(count)
     return samples

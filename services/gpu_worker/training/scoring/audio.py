@@ -18,9 +18,13 @@ PITCH_WINDOW, SPECTRUM = 1024, 8192
 LOW_BELOW, HIGH_ABOVE = 330.0, 790.0
 """Hz, of the lowest note: halfway between the bands, by ear."""
 STEADY_WITHIN, MOVED_BY = 1.1, 1.35
+GLIDE_PARTS = 6
+"""Of a single tone, by the pitches of which it is told where it goes."""
+SAME_NOTE = 0.03
+"""Of the logarithm: what goes up may rest, but never go down by more."""
 LONG_ABOVE = 0.47
 """Of the time from one beep to the next."""
-NOISE_ABOVE = 0.2
+NOISE_ABOVE = 0.1
 """Spectral flatness: 1 when all frequencies are as loud, near 0 for a tone."""
 THIRD_HARMONIC_WITHIN = 6900.0
 
@@ -114,7 +118,7 @@ def _faults_of_pitch(beeps: list[list[Slice]], sound: Sound) -> list[str]:
     pitches = [float(np.median([part.pitch for part in beep])) for beep in beeps]
     if len(beeps) == 1:
         track = [part.pitch for part in beeps[0]]
-        pitches = [float(np.median(part)) for part in np.array_split(track, min(4, len(track)))]
+        pitches = [float(np.median(part)) for part in np.array_split(track, min(GLIDE_PARTS, len(track)))]
     found = []
     motion = _motion(pitches)
     if motion is not sound.motion:
@@ -129,10 +133,10 @@ def _faults_of_pitch(beeps: list[list[Slice]], sound: Sound) -> list[str]:
 def _motion(pitches: list[float]) -> Motion | None:
     if max(pitches) < STEADY_WITHIN * min(pitches):
         return Motion.STEADY
-    steps = np.diff(pitches)
-    if (steps > 0).all() and pitches[-1] > MOVED_BY * pitches[0]:
+    steps = np.diff(np.log(pitches))
+    if (steps > -SAME_NOTE).all() and pitches[-1] > MOVED_BY * pitches[0]:
         return Motion.RISING
-    if (steps < 0).all() and pitches[0] > MOVED_BY * pitches[-1]:
+    if (steps < SAME_NOTE).all() and pitches[0] > MOVED_BY * pitches[-1]:
         return Motion.FALLING
     return None
 
