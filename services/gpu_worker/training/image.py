@@ -28,7 +28,7 @@ LATENT_NOISE = 0.1
 """Of the deviation of latents: about what the denoiser leaves."""
 
 POOL = 18_000
-DENOISER_STEPS = 2200
+DENOISER_STEPS = 4000
 DENOISER_BATCH = 32
 EMPTY_PROMPTS = 0.12
 """The share of captions left out, for classifier-free guidance."""
