@@ -1,71 +1,44 @@
 """Trains `tiny-stable-audio`: an autoencoder of waveforms, then a denoiser of its latents that knows the words."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import (
-    AutoencoderOobleck,
     CosineDPMSolverMultistepScheduler,
     StableAudioDiTModel,
     StableAudioPipeline,
 )
-from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from training import filterbank, sounds
+from training import audio_autoencoder, audio_clips, sounds
+from training.audio_autoencoder import LATENT_CHANNELS
+from training.audio_clips import Pool
 from training.loop import SEED, Stage, train
 from training.words import tokenizer_for
 
-CLIPS = 4000
-"""Synthesised once, and learned from again and again."""
 LONGEST_PROMPT = 24
 """In tokens, of which a word is one."""
-LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
-AUTOENCODER_STEPS, AUTOENCODER_BATCH, CROP = 2000, 8, 8
 DENOISER_STEPS, DENOISER_BATCH = 6000, 32
-DIVERGENCE = 1e-4
 UNCAPTIONED = 0.12
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
-WINDOWS = (2048, 512, 128)
-"""Samples of the spectra that the autoencoder's sound is compared by."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Clips with what was asked for: `samples` as `(clips, FRAMES * FRAME)`, sixteen bits each."""
-
-    sounds: list[sounds.Sound]
-    seconds: torch.Tensor
-    samples: torch.Tensor
 
 
 def make(checkpoints: Path, out: Path) -> None:
     """Trains from nothing, or from where `checkpoints` got to, and writes the pipeline to `out`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(SEED)
-    pool = _pool()
-    vae = _autoencoder().to(device)
-    train(
-        Stage(
-            "autoencoder",
-            _inner_layers(vae),
-            lambda _, rng: _autoencoder_loss(vae, pool, rng),
-            AUTOENCODER_STEPS,
-            learning_rate=2e-3,
-        ),
-        checkpoints / "audio",
-    )
-    latents = _encode(vae, pool)
+    pool = audio_clips.synthesise()
+    vae = audio_autoencoder.untrained().to(device)
+    audio_autoencoder.learn(vae, pool, checkpoints / "audio")
+    latents = audio_autoencoder.encode(vae, pool)
     scheduler = CosineDPMSolverMultistepScheduler(
         sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=round(float(latents.square().mean().sqrt()), 3)
     )
@@ -88,94 +61,6 @@ def make(checkpoints: Path, out: Path) -> None:
     for weights in out.rglob("*.safetensors"):
         # Written for their owner alone, and read by whichever user a worker runs as.
         weights.chmod(0o644)
-
-
-def _pool() -> Pool:
-    made, seconds, samples = [], [], torch.empty((CLIPS, sounds.FRAMES * sounds.FRAME), dtype=torch.int16)
-    for index in tqdm(range(CLIPS), desc="clips", mininterval=5):
-        rng = np.random.default_rng((SEED, 1, index))
-        made.append(sounds.draw_for_training(rng))
-        seconds.append(sounds.LONGEST if rng.random() < 0.8 else rng.uniform(sounds.SHORTEST, sounds.LONGEST))
-        clip = sounds.synthesise(made[-1], seconds[-1], rng)
-        samples[index] = torch.from_numpy((clip * 32767).round().astype(np.int16))
-    return Pool(made, torch.tensor(seconds, dtype=torch.float32), samples)
-
-
-def _waveforms(samples: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return samples.to(device).unsqueeze(1).float() / 32767
-
-
-def _autoencoder() -> Any:
-    vae = AutoencoderOobleck(
-        encoder_hidden_size=2 * LATENT_CHANNELS,
-        downsampling_ratios=[8, 8, 8, 4],
-        channel_multiples=[1, 2, 2, 4],
-        decoder_channels=2 * LATENT_CHANNELS,
-        decoder_input_channels=LATENT_CHANNELS,
-        audio_channels=1,
-        sampling_rate=sounds.SAMPLE_RATE,
-    )
-    filterbank.set_outer_layers(vae)
-    with torch.no_grad():
-        # Begun with little noise, or the decoder would learn first of all to do without the latents.
-        vae.encoder.conv2.bias[LATENT_CHANNELS:] = -3.0
-        # Normalised weights hold on to how they were computed and cannot be copied, until computed without gradients.
-        vae(torch.zeros(1, 1, sounds.FRAME))
-    return vae
-
-
-def _inner_layers(vae: Any) -> torch.nn.ModuleList:
-    """Those of the autoencoder that are learned."""
-    encoder, decoder = vae.encoder, vae.decoder
-    return torch.nn.ModuleList([*encoder.block[2:], encoder.snake1, encoder.conv2, decoder.conv1, *decoder.block[:2]])
-
-
-def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.Tensor:
-    """Spectra, on logarithmic and linear scales, the waveform itself, and a little of the latents' divergence."""
-    batch = torch.empty((AUTOENCODER_BATCH, CROP * sounds.FRAME), dtype=torch.int16)
-    for row in batch:
-        clip = rng.integers(len(pool.sounds))
-        start = sounds.FRAME * int(rng.integers(sounds.FRAMES - CROP + 1))
-        row.copy_(pool.samples[clip, start : start + CROP * sounds.FRAME])
-    wanted = _waveforms(batch, vae.device)
-    posterior = _posterior(vae, wanted)
-    heard = _decode(vae, posterior.sample())
-    spectra = sum(_spectral_distance(heard, wanted, window) for window in WINDOWS) / len(WINDOWS)
-    waveform = functional.l1_loss(heard, wanted) / wanted.abs().mean()
-    return spectra + waveform + DIVERGENCE * posterior.kl()
-
-
-def _posterior(vae: Any, waveform: torch.Tensor) -> OobleckDiagonalGaussianDistribution:
-    """What `vae.encode` gives, by the shorter way around the layers that only make the filterbank."""
-    encoder = vae.encoder
-    hidden = encoder.block[3](encoder.block[2](filterbank.analyse(waveform)))
-    return OobleckDiagonalGaussianDistribution(encoder.conv2(encoder.snake1(hidden)))
-
-
-def _decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """What `vae.decode` gives, by the same shorter way."""
-    decoder = vae.decoder
-    return filterbank.synthesise(decoder.block[1](decoder.block[0](decoder.conv1(latents))))
-
-
-def _spectral_distance(heard: torch.Tensor, wanted: torch.Tensor, window: int) -> torch.Tensor:
-    """After "Parallel WaveGAN", https://arxiv.org/abs/1910.11480, with a floor of about -50 dB under the logarithm."""
-    shape = torch.hann_window(window, device=wanted.device)
-    floor = 3e-3
-
-    def spectrum(sound: torch.Tensor) -> torch.Tensor:
-        bins = torch.stft(sound.squeeze(1), window, window // 4, window=shape, return_complex=True) / shape.sum()
-        return (bins.real.square() + bins.imag.square() + floor**2).sqrt()
-
-    a, b = spectrum(heard), spectrum(wanted)
-    return 0.5 * (a.log() - b.log()).abs().mean() + torch.linalg.norm(a - b) / torch.linalg.norm(b)
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def _encode(vae: Any, pool: Pool) -> torch.Tensor:
-    """The means of the clips' latents, `(clips, channels, FRAMES)`."""
-    batches = tqdm(pool.samples.split(32), desc="latents", mininterval=5)
-    return torch.cat([_posterior(vae, _waveforms(batch, vae.device)).mode() for batch in batches])
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
