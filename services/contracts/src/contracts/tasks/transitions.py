@@ -180,18 +180,24 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
             )  # fmt: skip
         case Fail():
             return _enter(_fenced(task, move.attempt), Phase.FAILED, now, error=move.error)
-        case RequestCancel():
-            return _request_cancel(task, now)
         case Cancel():
             return _cancel(_fenced(task, move.attempt), now)
         case Expire():
             return _enter(task, Phase.EXPIRED, now)
+        case RequestCancel() | Resubmit() | Prioritise():
+            return _as_a_person_wants(task, move, now)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _as_a_person_wants(task: Task, wish: RequestCancel | Resubmit | Prioritise, now: datetime) -> Task:
+    match wish:
+        case RequestCancel():
+            return _request_cancel(task, now)
         case Resubmit():
             return _resubmit(task, now)
         case Prioritise():
-            return _prioritise(task, move.priority, now)
-        case unreachable:
-            assert_never(unreachable)
+            return _prioritise(task, wish.priority, now)
 
 
 def _fenced(task: Task, attempt: int) -> Task:
