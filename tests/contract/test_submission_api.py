@@ -51,6 +51,8 @@ class TestSubmit:
         answer = await api.call("POST", f"/tasks/{UNKNOWN}/cancel")
         assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE")
         assert "use DELETE" in answer.json()["detail"]
+        beside_a_parameter = await api.call("OPTIONS", "/tasks/submit")
+        assert beside_a_parameter.headers["allow"] == "POST"
         several = await api.admin("PUT", "/projects/p1/keys")
         assert (several.status_code, several.headers["allow"]) == (405, "GET, POST")
 
