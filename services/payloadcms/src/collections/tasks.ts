@@ -1,8 +1,9 @@
-import type { CollectionConfig, Field } from 'payload'
+import type { CollectionConfig, Condition, CustomComponent, Field } from 'payload'
 
 import { intoOwnProject, nobody, ofOwnProjects, readOnly, secret } from '../access/membership.ts'
+import type { TaskDocument } from '../documents.ts'
 import type { Settings } from '../options.ts'
-import { MEDIA, MOST_TAGS, PRIORITIES, STATUSES } from '../vocabulary.ts'
+import { MEDIA, MOST_TAGS, PRIORITIES, STATUSES, UNSENT_STATUSES } from '../vocabulary.ts'
 
 export function tasksCollection(settings: Settings): CollectionConfig {
   return {
@@ -13,7 +14,8 @@ export function tasksCollection(settings: Settings): CollectionConfig {
     admin: {
       group: 'Movie Tasks',
       useAsTitle: 'title',
-      defaultColumns: ['title', 'project', 'model', 'status', 'progress', 'updatedAt'],
+      defaultColumns: ['title', 'panel', 'status', 'model', 'project', 'updatedAt'],
+      components: { beforeListTable: [unconnectedProjects(settings)] },
     },
     access: {
       create: intoOwnProject(settings),
@@ -22,9 +24,32 @@ export function tasksCollection(settings: Settings): CollectionConfig {
       delete: ofOwnProjects(settings, 'project'),
       ...settings.access.tasks,
     },
-    fields: [...requestFields(settings), ...lifeFields(settings), ...ownFields()],
+    fields: [panel, ...requestFields(settings), ...lifeFields(settings), ...ownFields()],
   }
 }
+
+/** Names a component for Payload's import map; nothing is loaded here, so a server without a panel needs no React. */
+const component = (name: string) => `payload-plugin-media-tasks/client#${name}`
+
+const unconnectedProjects = (settings: Settings): CustomComponent => ({
+  path: 'payload-plugin-media-tasks/rsc#UnconnectedProjects',
+  serverProps: { projects: settings.slugs.projects },
+})
+
+const panel: Field = {
+  name: 'panel',
+  type: 'ui',
+  label: 'Result',
+  admin: { components: { Field: component('TaskPanel'), Cell: component('ThumbnailCell') } },
+}
+
+/** For the list and its filters. In the document the panel shows it, as it goes on. */
+const listed = { readOnly: true, condition: () => false }
+
+const isUnsent: Condition<TaskDocument> = ({ status }, _siblings, { operation }) =>
+  operation === 'create' || status === undefined || UNSENT_STATUSES.includes(status)
+
+const sidebar = { position: 'sidebar' } as const
 
 /** What an editor asks for. */
 function requestFields(settings: Settings): Field[] {
@@ -36,41 +61,73 @@ function requestFields(settings: Settings): Field[] {
       required: true,
       index: true,
       access: { update: nobody },
+      admin: { ...sidebar, allowCreate: false },
     },
-    { name: 'title', type: 'text', maxLength: 200 },
+    { name: 'title', type: 'text', maxLength: 200, admin: { components: { Cell: component('TitleCell') } } },
     {
       name: 'medium',
       type: 'select',
       options: [...MEDIA],
       index: true,
-      admin: { description: "The model's. May be left out." },
+      // The model's: in the form that is chosen, and this follows.
+      admin: listed,
     },
-    { name: 'model', type: 'text', required: true, index: true, maxLength: 64 },
-    { name: 'prompt', type: 'textarea' },
-    { name: 'params', type: 'json', label: 'Parameters', defaultValue: {} },
+    {
+      name: 'model',
+      type: 'text',
+      required: true,
+      index: true,
+      maxLength: 64,
+      admin: { components: { Field: component('ModelField') } },
+    },
+    { name: 'prompt', type: 'textarea', admin: { components: { Field: component('PromptField') } } },
+    {
+      name: 'params',
+      type: 'json',
+      label: 'Parameters',
+      defaultValue: {},
+      admin: { components: { Field: component('ParamsField') } },
+    },
     {
       name: 'inputs',
       type: 'array',
+      admin: { components: { Field: component('InputsField') } },
       fields: [
         { name: 'name', type: 'text', required: true, maxLength: 64 },
         { name: 'media', type: 'upload', relationTo: settings.slugs.media, required: true },
       ],
     },
-    { name: 'priority', type: 'select', options: [...PRIORITIES], defaultValue: 'medium', required: true },
-    { name: 'tags', type: 'text', hasMany: true, maxRows: MOST_TAGS, maxLength: 64 },
+    {
+      name: 'priority',
+      type: 'select',
+      options: [...PRIORITIES],
+      defaultValue: 'medium',
+      required: true,
+      // Of a task that is on its way the panel changes it.
+      admin: { ...sidebar, condition: isUnsent },
+    },
+    { name: 'tags', type: 'text', hasMany: true, maxRows: MOST_TAGS, maxLength: 64, admin: sidebar },
     {
       name: 'expiresAt',
       type: 'date',
-      admin: { date: { pickerAppearance: 'dayAndTime' }, description: 'Give up when not started by then.' },
+      admin: { ...sidebar, date: { pickerAppearance: 'dayAndTime' }, description: 'Give up when not started by then.' },
     },
   ]
 }
 
 /** What became of it, as the service tells. */
 function lifeFields(settings: Settings): Field[] {
-  const told = { access: readOnly, admin: { readOnly: true } } as const
+  const told = { access: readOnly, admin: listed } as const
   return [
-    { name: 'status', type: 'select', options: [...STATUSES], defaultValue: 'waiting', index: true, ...told },
+    {
+      name: 'status',
+      type: 'select',
+      options: [...STATUSES],
+      defaultValue: 'waiting',
+      index: true,
+      access: readOnly,
+      admin: { ...listed, components: { Cell: component('StatusCell') } },
+    },
     { name: 'phase', type: 'text', ...told },
     { name: 'progress', type: 'number', min: 0, max: 100, ...told },
     { name: 'step', type: 'number', ...told },

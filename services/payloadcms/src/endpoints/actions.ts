@@ -7,13 +7,14 @@ import { queueCancel, queuePublish } from '../jobs/queueing.ts'
 import { hear } from '../tasks/ledger.ts'
 import { newLife } from '../tasks/request.ts'
 import { actionsFrom, PRIORITIES, type Action } from '../vocabulary.ts'
+import { outcomeOf } from './outcomes.ts'
 import { asking, clientOfTask, ownTask } from './reaching.ts'
 
 type Doing = (plugin: Plugin, req: PayloadRequest, task: TaskDocument) => Promise<unknown>
 
 const DOING: Record<Action, Doing> = { cancel, retry, prioritise, duplicate, refresh }
 
-/** `POST /:id/{action}`: does it if it makes sense from where the task is, and answers with the document. */
+/** `POST /:id/{action}`: does it if it makes sense from where the task is, and answers with the document and how it went. */
 export function act(plugin: Plugin, action: Action): PayloadHandler {
   return async (req) => {
     const task = await ownTask(plugin, req, 'update')
@@ -29,7 +30,8 @@ export function act(plugin: Plugin, action: Action): PayloadHandler {
       user: req.user,
       req,
     })
-    return Response.json({ doc }, { status: action === 'duplicate' ? 201 : 200 })
+    const message = outcomeOf(action, doc as unknown as TaskDocument)
+    return Response.json({ doc, message }, { status: action === 'duplicate' ? 201 : 200 })
   }
 }
 

@@ -1,1 +1,10 @@
-export * from '../vocabulary.ts'
+'use client'
+
+export { InputsField } from '../components/InputsField.tsx'
+export { ModelField } from '../components/ModelField.tsx'
+export { ParamsField } from '../components/ParamsField.tsx'
+export { PromptField } from '../components/PromptField.tsx'
+export { StatusCell } from '../components/StatusCell.tsx'
+export { TaskPanel } from '../components/TaskPanel.tsx'
+export { ThumbnailCell } from '../components/ThumbnailCell.tsx'
+export { TitleCell } from '../components/TitleCell.tsx'

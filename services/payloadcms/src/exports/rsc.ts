@@ -1,1 +1,1 @@
-export * from '../vocabulary.ts'
+export { UnconnectedProjects } from '../components/UnconnectedProjects.tsx'

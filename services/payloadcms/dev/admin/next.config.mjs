@@ -1,0 +1,11 @@
+import path from 'node:path'
+
+import { withPayload } from '@payloadcms/next/withPayload'
+
+/** @type {import('next').NextConfig} */
+const config = {
+  // The plugin's source lies above this folder.
+  turbopack: { root: path.resolve(import.meta.dirname, '../..') },
+}
+
+export default withPayload(config, { devBundleServerPackages: true })
