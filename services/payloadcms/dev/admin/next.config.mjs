@@ -6,6 +6,8 @@ import { withPayload } from '@payloadcms/next/withPayload'
 const config = {
   // The plugin's source lies above this folder.
   turbopack: { root: path.resolve(import.meta.dirname, '../..') },
+  // `npm run check` does, with the same settings.
+  typescript: { ignoreBuildErrors: true },
 }
 
 export default withPayload(config, { devBundleServerPackages: true })

@@ -1,5 +1,4 @@
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { sqliteAdapter } from '@payloadcms/db-sqlite'
 import { buildConfig } from 'payload'
@@ -7,7 +6,8 @@ import { buildConfig } from 'payload'
 import { mediaTasksPlugin } from '../../src/index.ts'
 import { users } from '../users.ts'
 
-const here = path.dirname(fileURLToPath(import.meta.url))
+// Bundled, this file lies elsewhere; everything is run from its folder.
+const here = process.cwd()
 const {
   DATABASE_URI = `file:${path.join(here, 'payload.db')}`,
   PAYLOAD_SECRET = 'a-secret-for-development-only',
@@ -23,6 +23,7 @@ export default buildConfig({
   db: sqliteAdapter({ client: { url: DATABASE_URI } }),
   admin: { user: users.slug, avatar: 'default', importMap: { baseDir: here } },
   collections: [users],
+  typescript: { autoGenerate: false },
   plugins: [
     mediaTasksPlugin({
       service: { url: MOVIE_TASKS_URL },

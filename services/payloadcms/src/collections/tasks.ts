@@ -78,7 +78,11 @@ function requestFields(settings: Settings): Field[] {
       required: true,
       index: true,
       maxLength: 64,
-      admin: { components: { Field: component('ModelField') } },
+      admin: {
+        components: {
+          Field: { path: component('ModelField'), clientProps: { projects: settings.slugs.projects } },
+        },
+      },
     },
     { name: 'prompt', type: 'textarea', admin: { components: { Field: component('PromptField') } } },
     {

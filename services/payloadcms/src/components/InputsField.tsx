@@ -23,7 +23,7 @@ export function InputsField({ path, field, schemaPath, readOnly }: ArrayFieldCli
   const slots = model ? inputsOf(model) : []
   if (!relationTo || (slots.length === 0 && inputs.length === 0)) return null
   const media = getEntityConfig({ collectionSlug: relationTo })
-  const ofProjects = media?.fields.some((one) => 'name' in one && one.name === 'project') ?? false
+  const ofProjects = media.fields.some((one) => 'name' in one && one.name === 'project')
 
   const set = (name: string, value: unknown) => {
     const id = idOf(value) ?? idOf((value as { value?: unknown } | null)?.value)

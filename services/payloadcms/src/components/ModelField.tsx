@@ -9,14 +9,16 @@ import { useCallback } from 'react'
 import { byMedium, keptParams } from '../panel/catalog.ts'
 import { MEDIUM_LABELS } from '../panel/words.ts'
 import { FieldMessage } from './FieldMessage.tsx'
+import { useOnlyProject } from './useOnlyProject.ts'
 import { useTaskForm } from './useTaskForm.ts'
 
 /** Which model makes it: of those that the project is offered. */
-export function ModelField({ path, field, readOnly }: TextFieldClientProps) {
+export function ModelField({ path, field, readOnly, projects }: TextFieldClientProps & { projects: string }) {
+  useOnlyProject(projects)
   const { project, model, offered, params, locked } = useTaskForm()
   const { dispatchFields } = useForm()
   const validate = useCallback((value: unknown) => (value ? true : 'Choose a model.'), [])
-  const { value, setValue, showError, errorMessage, disabled } = useField<string>({ path, validate })
+  const { value, setValue, showError, errorMessage, disabled } = useField<string | null>({ path, validate })
   const { models } = offered
   const choose = (key: string) => {
     setValue(key)

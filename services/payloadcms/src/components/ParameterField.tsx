@@ -24,7 +24,10 @@ export function ParameterField(given: Given) {
   const hints = [parameter.description, rangeInWords(parameter), otherwise && `Otherwise ${otherwise}.`]
   const wide = parameter.type === 'text'
   return (
-    <div className={`media-task-parameter${wide ? ' media-task-parameter--wide' : ''}`} data-media-task-parameter={name}>
+    <div
+      className={`media-task-parameter${wide ? ' media-task-parameter--wide' : ''}`}
+      data-media-task-parameter={name}
+    >
       <label htmlFor={id}>{labelOf(name)}</label>
       <Control {...given} id={id} says={`${id}-says`} />
       <div id={`${id}-says`}>

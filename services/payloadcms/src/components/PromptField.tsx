@@ -14,7 +14,10 @@ import { useValidation } from './useValidation.ts'
 export function PromptField({ path, field, readOnly }: TextareaFieldClientProps) {
   const { model, locked, errors } = useTaskForm()
   const message = errors.get(PROMPT)
-  const { value, setValue, formSubmitted, disabled } = useField<string>({ path, validate: useValidation(message) })
+  const { value, setValue, formSubmitted, disabled } = useField<string | null>({
+    path,
+    validate: useValidation(message),
+  })
   const parameter = model?.parameters[PROMPT]
   if (model && !parameter && !value) return null
   const most = parameter?.type === 'text' ? parameter.max_length : undefined

@@ -29,7 +29,7 @@ export function ProgressBar({ task, thin = false }: { task: PanelTask; thin?: bo
       aria-valuenow={percent}
       aria-valuetext={percent === undefined ? STATUS_LABELS[task.status] : `${percent} percent`}
     >
-      <span style={{ width: `${percent ?? 0}%` }} />
+      <span key={percent === undefined ? 'waiting' : 'known'} style={{ width: `${percent ?? 0}%` }} />
     </span>
   )
 }

@@ -34,8 +34,10 @@ export function TaskActions({ task, collectionSlug, allowed }: Given) {
           type="button"
           size="small"
           margin={false}
-          buttonStyle={action === 'cancel' ? 'error' : 'secondary'}
-          disabled={busy !== undefined || !possible.includes(action) || (action === 'cancel' && task.cancelRequested === true)}
+          buttonStyle="secondary"
+          disabled={
+            busy !== undefined || !possible.includes(action) || (action === 'cancel' && task.cancelRequested === true)
+          }
           onClick={() => void act(action)}
           extraButtonProps={{ 'data-media-task-action': action, 'aria-busy': busy === action }}
         >

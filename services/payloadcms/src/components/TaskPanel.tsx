@@ -22,7 +22,9 @@ export function TaskPanel() {
     <section className="media-task-panel" aria-label="Media task" data-media-task={task.id}>
       <div className="media-task-panel__head">
         <StatusBadge task={task} />
-        <span className="media-task-panel__phase" role="status">{phaseInWords(task)}</span>
+        <span className="media-task-panel__phase" role="status">
+          {phaseInWords(task)}
+        </span>
         <span className="media-task-panel__steps">{stepsInWords(task)}</span>
       </div>
       <ProgressBar task={task} />

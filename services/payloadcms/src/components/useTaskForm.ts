@@ -79,22 +79,19 @@ export function useTaskForm(): TaskForm {
   const key = fields.model?.value
   const model = offered.models?.find((one) => one.key === key)
   const params = useMemo(() => asParams(fields.params?.value), [fields.params?.value])
-  const prompt = typeof fields.prompt?.value === 'string' ? fields.prompt.value : ''
+  const prompt = asText(fields.prompt?.value)
   const rows = fields.inputs?.rows ?? []
   const given = rows.map((_, index) => ({
-    name: String(fields[`inputs.${index}.name`]?.value ?? ''),
+    name: asText(fields[`inputs.${index}.name`]?.value),
     media: idOf(fields[`inputs.${index}.media`]?.value),
     index,
   }))
   const inputsKey = JSON.stringify(given)
   const inputs = useMemo(() => JSON.parse(inputsKey) as TaskForm['inputs'], [inputsKey])
-  const errors = useMemo(() => errorsOf(model, { project: project ?? '', model: '', prompt, params, inputs }), [
-    model,
-    project,
-    prompt,
-    params,
-    inputs,
-  ])
+  const errors = useMemo(
+    () => errorsOf(model, { project: project ?? '', model: '', prompt, params, inputs }),
+    [model, project, prompt, params, inputs],
+  )
   const locked = task !== undefined && !UNSENT_STATUSES.includes(task.status)
   return { project, model, offered, params, inputs, errors, locked }
 }
@@ -107,6 +104,10 @@ function errorsOf(
   const chosen = fields.inputs.filter(({ media }) => media !== undefined)
   const inputs = chosen.map(({ name, media }) => ({ name, media: media ?? '' }))
   return new Map(checkRequest(model, { ...fields, inputs }).map(({ path, message }) => [path, message]))
+}
+
+function asText(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function asParams(value: unknown): Record<string, unknown> {

@@ -76,6 +76,8 @@ export class PanelApi {
 
 function wordsOf(answer: unknown): string | undefined {
   const { errors } = (answer ?? {}) as { errors?: { message?: unknown }[] }
-  const words = Array.isArray(errors) ? errors.map(({ message }) => message).filter((one) => typeof one === 'string') : []
+  const words = Array.isArray(errors)
+    ? errors.map(({ message }) => message).filter((one) => typeof one === 'string')
+    : []
   return words.length > 0 ? words.join('\n') : undefined
 }

@@ -58,7 +58,8 @@ export function defaultInWords(parameter: CatalogParameter): string | undefined 
 export function rangeInWords(parameter: CatalogParameter): string | undefined {
   if (parameter.type === 'text') return `Up to ${parameter.max_length} characters.`
   if (parameter.type !== 'integer' && parameter.type !== 'number') return undefined
-  const step = parameter.type === 'integer' && parameter.step && parameter.step > 1 ? `, in steps of ${parameter.step}` : ''
+  const step =
+    parameter.type === 'integer' && parameter.step && parameter.step > 1 ? `, in steps of ${parameter.step}` : ''
   return `${parameter.min} to ${parameter.max}${step}.`
 }
 

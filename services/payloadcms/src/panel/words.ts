@@ -115,6 +115,6 @@ export function factsOf(result: TaskResult): [name: string, value: string][] {
 
 /** What a list shows of a task without a title. */
 export function titleOf(task: Pick<PanelTask, 'title' | 'prompt' | 'id'>): string {
-  const title = task.title?.trim() ?? ''
-  return title || task.prompt?.trim() || `Task ${task.id}`
+  const named = [task.title, task.prompt].map((text) => text?.trim()).find((text) => text)
+  return named ?? `Task ${task.id}`
 }

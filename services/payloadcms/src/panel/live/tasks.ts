@@ -16,6 +16,8 @@ const WHILE_BEHIND_MS = 500
 /** After so many tries without the webhook the service is asked. */
 const BEHIND_TRIES = 6
 const HIDDEN_FOR_MS = 60_000
+/** One page follows upon another, such as a document's upon its form, and shows the same. */
+const LINGER_MS = 5000
 
 interface Watched {
   task: PanelTask
@@ -57,10 +59,16 @@ export class LiveTasks {
     this.#schedule()
     return () => {
       watched.listeners.delete(listener)
-      if (watched.listeners.size > 0) return
-      if (this.#watched.get(key) === watched) this.#watched.delete(key)
-      this.#leave(task.project)
+      setTimeout(() => {
+        this.#forget(key, watched)
+      }, LINGER_MS)
     }
+  }
+
+  #forget(key: string, watched: Watched): void {
+    if (watched.listeners.size > 0 || this.#watched.get(key) !== watched) return
+    this.#watched.delete(key)
+    this.#leave(watched.task.project)
   }
 
   /** What the server has answered about a task. */

@@ -1,0 +1,52 @@
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from embedded.processes import free_ports
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e_admin.browser import Person, launch, person
+from tests.e2e_admin.studio import Studio
+from tests.integration.platform import SETTINGS, Platform
+
+EDITOR = "editor@example.com"
+STRANGER = "stranger@example.com"
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    port = free_ports(1)[0]
+    origins = {"MOVIE_TASKS_CORS_ORIGINS": f"http://127.0.0.1:{port}"}
+    platform = Platform(tmp_path_factory.mktemp("platform"), settings={**SETTINGS, **origins})
+    platform.start()
+    started = Studio(platform.access, port, tmp_path_factory.mktemp("studio"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+        platform.stop()
+
+
+@pytest.fixture(scope="session")
+def project(studio: Studio) -> int:
+    return studio.add_project(f"film-{secrets.token_hex(2)}", EDITOR)
+
+
+@pytest.fixture(scope="session")
+def foreign_project(studio: Studio) -> int:
+    return studio.add_project(f"other-{secrets.token_hex(2)}", STRANGER)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = launch(playwright)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def editor(browser: Browser, studio: Studio, project: int) -> Iterator[Person]:
+    with person(browser, studio, EDITOR) as somebody:
+        yield somebody
