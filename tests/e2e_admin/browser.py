@@ -1,14 +1,18 @@
 """A person at a browser: what the panel shows them, and everything that a page must not do meanwhile."""
 
+import io
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 from tests.e2e_admin.studio import APP, PASSWORD, Studio
@@ -22,7 +26,10 @@ FLAGS = (
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
 )
-WAIT = 60_000
+MODEL = re.compile("^Model")
+PROMPT = re.compile("^Prompt")
+PICTURES = os.environ.get("PICTURES")
+WAIT = 25_000
 """For machines that are busy with other things, in milliseconds."""
 
 expect.set_options(timeout=WAIT)
@@ -54,11 +61,21 @@ class Person:
     def watch(self) -> None:
         self.page.on("console", lambda said: self._heard(said.type, said.text))
         self.page.on("pageerror", lambda error: self._heard("error", str(error)))
+        self.page.on("response", lambda answer: self._answered(answer.status, answer.url))
         self.page.on("request", lambda request: self._asked(request.url))
 
     def _heard(self, kind: str, text: str) -> None:
-        if kind == "error" and not any(part in text for part in self.tolerated):
+        # Of a failed request the console says no more than its status.
+        if (
+            kind == "error"
+            and not text.startswith("Failed to load resource")
+            and not any(part in text for part in self.tolerated)
+        ):
             self.trouble.append(text)
+
+    def _answered(self, status: int, url: str) -> None:
+        if status >= 400 and str(status) not in self.tolerated:
+            self.trouble.append(f"{status} for {url}")
 
     def _asked(self, url: str) -> None:
         if urlsplit(url).scheme in {"http", "https"} and urlsplit(url).hostname != "127.0.0.1":
@@ -79,8 +96,8 @@ class Person:
     def begin_task(self, model: str, prompt: str) -> None:
         """The form of a new task, with what is asked for."""
         self.open("/create")
-        self.page.get_by_label("Model", exact=False).first.select_option(model)
-        self.page.get_by_label("Prompt", exact=False).first.fill(prompt)
+        self.page.get_by_label(MODEL).select_option(model)
+        self.page.get_by_label(PROMPT).fill(prompt)
 
     def save(self) -> None:
         self.page.locator("#action-save").click()
@@ -93,8 +110,33 @@ class Person:
         where = self.panel if task is None else self.page.locator(f"td [data-media-task='{task}']")
         return where.locator("[data-media-task-status]")
 
+    def sees(self, pattern: str, task: int | None = None) -> None:
+        """Waits for what a badge may say for a moment only."""
+        where = "section" if task is None else f"td [data-media-task='{task}']"
+        self.page.wait_for_function(
+            "([where, pattern]) => new RegExp(pattern).test(document.querySelector(where)?.textContent)",
+            arg=[f"{where} [data-media-task-status]", pattern],
+        )
+
+    def thumbnail(self, task: int) -> Locator:
+        return self.page.locator("tr", has=self.page.locator(f"[data-media-task='{task}']")).get_by_role("img")
+
     def act(self, name: str) -> None:
         self.panel.get_by_role("button", name=name).click()
+
+    @property
+    def toast(self) -> Locator:
+        return self.page.locator("[data-sonner-toast]").last
+
+    def shows_pixels(self, picture: Locator) -> None:
+        expect(picture).to_be_visible()
+        self.page.wait_for_function("(image) => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+
+    def picture(self, name: str) -> None:
+        """For the documentation, where a run is asked for them."""
+        if PICTURES:
+            with Image.open(io.BytesIO(self.page.screenshot())) as taken:
+                taken.quantize(128).save(Path(PICTURES) / f"{name}.png", optimize=True)
 
     def never_reloaded(self) -> bool:
         return bool(self.page.evaluate("window.stillTheSamePage === true"))
@@ -126,10 +168,11 @@ WATCHING = """
     constructor(...given) {
       super(...given)
       window.openedFeeds += 1
+      window.lastFeed = this
     }
     addEventListener(type, listener) {
       super.addEventListener(type, (event) => {
-        window.heardEvents.push({ type, at: now(), data: JSON.parse(event.data) })
+        window.heardEvents.push({ type, id: event.lastEventId, at: now(), data: JSON.parse(event.data) })
         listener(event)
       })
     }

@@ -1,6 +1,7 @@
 import secrets
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from embedded.processes import free_ports
 from playwright.sync_api import Browser, sync_playwright
@@ -44,6 +45,13 @@ def browser() -> Iterator[Browser]:
         launched = launch(playwright)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def http(studio: Studio, project: int) -> Iterator[httpx.Client]:
+    """The REST API, as the editor uses it."""
+    with studio.client(EDITOR) as client:
+        yield client
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Studio:
     port: int
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
-    _keys: dict[str, str] = field(default_factory=dict)
+    _projects: dict[int, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -95,21 +95,28 @@ class Studio:
     def add_project(self, project_id: str, *members: str) -> int:
         """A new project of the platform, connected to this Payload, with editors who are members of it."""
         headers = {"X-Admin-Key": self.access.admin_key}
-        with httpx.Client(base_url=f"{self.access.api}/api/v1/admin", headers=headers, timeout=60, trust_env=False) as at:
+        with httpx.Client(
+            base_url=f"{self.access.api}/api/v1/admin", headers=headers, timeout=60, trust_env=False
+        ) as at:
             _good(at.post("/projects", json={"id": project_id, "name": project_id}))
-            self._keys[project_id] = _good(at.post(f"/projects/{project_id}/keys", json={}))["key"]
+            key = _good(at.post(f"/projects/{project_id}/keys", json={}))["key"]
         with self.client() as http:
             users = [_good(http.post("/users", json={"email": email, "password": PASSWORD})) for email in members]
             name = project_id.replace("-", " ").capitalize()
             project: Mapping[str, Any] = {
                 "name": name,
                 "serviceProject": project_id,
-                "apiKey": self._keys[project_id],
+                "apiKey": key,
                 "members": [user["doc"]["id"] for user in users],
             }
             made: int = _good(http.post("/projects", json=project))["doc"]["id"]
             self._until_connected(http, made)
+        self._projects[made] = project_id
         return made
+
+    def service_project(self, project: int) -> str:
+        """What the platform calls a project of this Payload."""
+        return self._projects[project]
 
     def _until_connected(self, http: httpx.Client, project: int) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -126,10 +133,16 @@ class Studio:
         made: int = _good(http.post("/media-tasks", json=body))["doc"]["id"]
         return made
 
+    def read(self, http: httpx.Client, task: int) -> dict[str, Any]:
+        return _good(http.get(f"/media-tasks/{task}?depth=0"))
+
+    def status(self, http: httpx.Client, task: int) -> str:
+        return str(self.read(http, task)["status"])
+
     def until(self, http: httpx.Client, task: int, *statuses: str) -> dict[str, Any]:
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
-            found = _good(http.get(f"/media-tasks/{task}?depth=0"))
+            found = self.read(http, task)
             if found["status"] in statuses:
                 return found
             time.sleep(0.2)

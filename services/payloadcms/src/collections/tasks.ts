@@ -14,6 +14,7 @@ export function tasksCollection(settings: Settings): CollectionConfig {
     admin: {
       group: 'Movie Tasks',
       useAsTitle: 'title',
+      listSearchableFields: ['title', 'prompt', 'model'],
       defaultColumns: ['title', 'panel', 'status', 'model', 'project', 'updatedAt'],
       components: { beforeListTable: [unconnectedProjects(settings)] },
     },

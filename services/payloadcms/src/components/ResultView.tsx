@@ -11,7 +11,15 @@ export function ResultView({ task, collectionSlug }: { task: PanelTask; collecti
   const api = useApi(collectionSlug)
   const [broken, setBroken] = useState(false)
   const result = task.results[0]
-  if (!result) return null
+  if (!result) {
+    return (
+      <div className="media-task-result">
+        <div className="media-task-result__media" aria-busy="true">
+          Fetching the result…
+        </div>
+      </div>
+    )
+  }
   // The media's id changes when a task is run again; the address does not.
   const address = `${api.result(task.id)}?of=${encodeURIComponent(result.mediaId)}`
   const facts = factsOf(result)

@@ -90,6 +90,20 @@ describe('the tasks of a page', () => {
     expect(store.get(1)?.status).toBe('processing')
   })
 
+  it('are asked for often at first, because a webhook may be on its way, and then ever less', async () => {
+    const store = page()
+    documents.set(1, task())
+    store.watch(task(), vi.fn())
+    await settled()
+    FakeSource.last.open()
+    await vi.advanceTimersByTimeAsync(900)
+    documents.set(1, task({ seq: 4, status: 'processing' }))
+    await vi.advanceTimersByTimeAsync(200)
+    expect(store.get(1)?.status).toBe('processing')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(tasks.mock.calls.length).toBeLessThan(10)
+  })
+
   it('are asked for every few seconds while there is no feed', async () => {
     liveUrl.mockImplementation(() => Promise.reject(new Error('away')))
     const store = page()
@@ -109,7 +123,9 @@ describe('the tasks of a page', () => {
     await settled()
     FakeSource.last.open()
     await settled()
-    FakeSource.last.say('task.done.v1', view({ status: 'done', phase: 'done', seq: 6 }))
+    const result = { id: 'm', content_type: 'image/png', size: 1 }
+    FakeSource.last.say('task.done.v1', view({ status: 'done', phase: 'done', seq: 6, result }))
+    expect(store.get(1)?.status).toBe('done')
     expect(store.get(1)?.results).toEqual([])
     documents.set(1, task({ status: 'done', seq: 6, results: [{ mediaId: 'm', contentType: 'image/png' }] }))
     await vi.advanceTimersByTimeAsync(600)

@@ -25,8 +25,9 @@ export function changedBy(task: PanelTask, data: unknown): PanelTask | undefined
   if (isProgressed(data)) return further(task, data)
   // At depth 0 a document is all that these two want, and what is hidden of it they do not read.
   const document = task as unknown as TaskDocument
-  if (isTaskView(data)) return merged(task, applied(document, data))
-  return isRejection(data) ? merged(task, rejected(document, data)) : undefined
+  const change = isTaskView(data) ? applied(document, data) : isRejection(data) ? rejected(document, data) : undefined
+  // A result is fetched by its document, which has it only once the webhook is there.
+  return change && { ...task, ...change, results: [] }
 }
 
 /** Of two states of one task the later one; what an editor wrote is always taken from `fresh`. */
@@ -59,10 +60,6 @@ function further(task: PanelTask, { attempt, phase, progress }: Progressed): Pan
     steps: progress.total,
     etaSeconds: progress.eta_seconds ?? null,
   }
-}
-
-function merged(task: PanelTask, change: Record<string, unknown> | undefined): PanelTask | undefined {
-  return change && { ...task, ...change }
 }
 
 function isProgressed(data: unknown): data is Progressed {

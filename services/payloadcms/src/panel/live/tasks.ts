@@ -8,7 +8,11 @@ import { LiveFeed, RESET, type Source } from './feed.ts'
 /** A browser has six connections to a host for all its tabs, and pictures come by them too. */
 export const MOST_FEEDS = 2
 
-/** How long a page believes what it shows before it asks for the document. */
+/**
+ * How long a page believes what it shows before it asks for the document. Soon after the feed is opened not for long:
+ * what happened just before may be on its way to the document still.
+ */
+const SINCE_LIVE_MS = 1000
 const WHILE_LIVE_MS = 30_000
 const WITHOUT_FEED_MS = 4000
 /** The feed is ahead of the document by as long as a webhook takes. */
@@ -32,7 +36,7 @@ export class LiveTasks {
   readonly #api: PanelApi
   readonly #open: (address: string) => Source
   readonly #watched = new Map<string, Watched>()
-  readonly #feeds = new Map<string, { feed: LiveFeed; live: boolean }>()
+  readonly #feeds = new Map<string, { feed: LiveFeed; liveSince: number | undefined }>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined
   #asleep = false
@@ -113,7 +117,7 @@ export class LiveTasks {
         this.#live(key, live)
       },
     })
-    this.#feeds.set(key, { feed, live: false })
+    this.#feeds.set(key, { feed, liveSince: undefined })
     if (!this.#asleep) feed.start()
   }
 
@@ -127,7 +131,7 @@ export class LiveTasks {
 
   #live(project: string, live: boolean): void {
     const feed = this.#feeds.get(project)
-    if (feed) feed.live = live
+    if (feed) feed.liveSince = live ? Date.now() : undefined
     // What happened between the page and the feed, or while the feed was away.
     if (live) this.#askFor(project)
     else this.#schedule()
@@ -163,9 +167,10 @@ export class LiveTasks {
   #dueAt({ task, checkedAt, behind }: Watched): number {
     if (checkedAt === 0) return 0
     if (behind !== undefined) return checkedAt + (behind > BEHIND_TRIES ? WITHOUT_FEED_MS : WHILE_BEHIND_MS)
-    const live = this.#feeds.get(String(task.project))?.live ?? false
     if (!isOpen(task.status)) return Infinity
-    return checkedAt + (live ? WHILE_LIVE_MS : WITHOUT_FEED_MS)
+    const liveSince = this.#feeds.get(String(task.project))?.liveSince
+    if (liveSince === undefined) return checkedAt + WITHOUT_FEED_MS
+    return checkedAt + Math.min(WHILE_LIVE_MS, Math.max(SINCE_LIVE_MS, checkedAt - liveSince))
   }
 
   #schedule(): void {
