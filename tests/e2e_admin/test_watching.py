@@ -11,7 +11,7 @@ from tests.e2e_admin.browser import PROMPT, Person, person
 from tests.e2e_admin.conftest import EDITOR
 from tests.e2e_admin.studio import Studio
 
-SLOW: dict[str, Any] = {"model": "tiny-video", "params": {"steps": 50, "frames": 49, "width": 192, "height": 192}}
+SLOW: dict[str, Any] = {"model": "tiny-video", "params": {"steps": 50, "frames": 97, "width": 256, "height": 256}}
 
 
 def percents(somebody: Person, task: int | None = None) -> list[int]:
