@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    CosineDPMSolverMultistepScheduler,
-    StableAudioDiTModel,
-    StableAudioPipeline,
-)
+from diffusers import CosineDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 from torch.nn import functional
@@ -31,13 +27,12 @@ UNCAPTIONED = 0.12
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
 
 
-def make(checkpoints: Path, out: Path) -> None:
-    """Trains from nothing, or from where `checkpoints` got to, and writes the pipeline to `out`."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def trained(folder: Path, device: torch.device) -> StableAudioPipeline:
+    """The pipeline, trained from nothing, or gone on with in `folder` where it was stopped."""
     torch.manual_seed(SEED)
     pool = audio_clips.synthesise()
     vae = audio_autoencoder.untrained().to(device)
-    audio_autoencoder.learn(vae, pool, checkpoints / "audio")
+    audio_autoencoder.learn(vae, pool, folder / "audio")
     latents = audio_autoencoder.encode(vae, pool)
     scheduler = CosineDPMSolverMultistepScheduler(
         sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=round(float(latents.square().mean().sqrt()), 3)
@@ -54,13 +49,9 @@ def make(checkpoints: Path, out: Path) -> None:
             learning_rate=1.5e-3,
             average=0.998,
         ),
-        checkpoints / "audio",
+        folder / "audio",
     )
-    pipeline = StableAudioPipeline(vae=vae, tokenizer=tokenizer, scheduler=scheduler, **dict(learned.items()))
-    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
-    for weights in out.rglob("*.safetensors"):
-        # Written for their owner alone, and read by whichever user a worker runs as.
-        weights.chmod(0o644)
+    return StableAudioPipeline(vae=vae, tokenizer=tokenizer, scheduler=scheduler, **dict(learned.items()))
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

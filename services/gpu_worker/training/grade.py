@@ -9,7 +9,9 @@ import json
 import time
 from pathlib import Path
 
-from training.__main__ import MEDIA, SHIPPED
+from gpu_worker.engine.tiny_models import SHIPPED
+
+from training.__main__ import MEDIA
 
 BEGIN, END = "<!-- grades -->", "<!-- end of grades -->"
 

@@ -37,13 +37,8 @@ SHIFT = 2.0
 """Of the noise levels towards the noisy ones, where it is settled what goes where."""
 
 
-def make(folder: Path, out: Path) -> None:
-    """Trains the pipeline from nothing, or goes on in `folder` where it was stopped, and writes it to `out`."""
-    pipeline = trained(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
-
-
 def trained(folder: Path, device: torch.device) -> LTXPipeline:
+    """The pipeline, trained from nothing, or gone on with in `folder` where it was stopped."""
     torch.manual_seed(SEED)
     tokenizer = _tokenizer()
     vae, transformer = _autoencoder().to(device), _transformer().to(device)
