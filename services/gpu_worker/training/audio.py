@@ -10,17 +10,16 @@ from diffusers import CosineDPMSolverMultistepScheduler, StableAudioDiTModel, St
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import PreTrainedTokenizerFast
 
 from training import audio_autoencoder, audio_clips, sounds
 from training.audio_autoencoder import LATENT_CHANNELS
 from training.audio_clips import Pool
 from training.loop import SEED, Stage, train
-from training.words import tokenizer_for
+from training.words import TEXT_WIDTH, text_encoder_for, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 24
 """In tokens, of which a word is one."""
-TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
 DENOISER_STEPS, DENOISER_BATCH = 6000, 32
 UNCAPTIONED = 0.12
@@ -61,19 +60,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 def _denoiser(tokenizer: PreTrainedTokenizerFast) -> torch.nn.ModuleDict:
     """All that is learned in the second stage, under the names the pipeline has for it."""
-    text_encoder = T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokenizer),
-            d_model=TEXT_WIDTH,
-            d_kv=24,
-            d_ff=2 * TEXT_WIDTH,
-            num_layers=2,
-            num_heads=4,
-            dropout_rate=0.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
+    text_encoder = text_encoder_for(tokenizer)
     transformer = StableAudioDiTModel(
         sample_size=sounds.FRAMES,
         in_channels=LATENT_CHANNELS,
@@ -130,7 +117,7 @@ def _predict(
     seconds: torch.Tensor,
 ) -> torch.Tensor:
     """The networks called the way `StableAudioPipeline` calls them."""
-    words = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").to(scaled.device)
+    words = tokens_of(tokenizer, captions).to(scaled.device)
     text = learned["text_encoder"](words.input_ids, attention_mask=words.attention_mask)[0]
     text = learned["projection_model"](text_hidden_states=text).text_hidden_states
     text = text * words.attention_mask.unsqueeze(-1)

@@ -10,12 +10,11 @@ from torch.nn.functional import l1_loss, mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from training.loop import SEED, Loss, Stage, train
-from training.reading import Reader, reading_stage, tokens_of
+from training.reading import Reader, reading_stage
 from training.shapes import SIDE, Scene, render, scenes
-from training.words import tokenizer_for
+from training.words import TEXT_WIDTH, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 32
-TEXT_WIDTH = 96
 LATENT_CHANNELS = 8
 
 AUTOENCODER_STEPS = 1600
