@@ -1,6 +1,5 @@
 """Grades the audio model: by ear, and shown as spectrograms."""
 
-from collections import defaultdict
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from tqdm import tqdm
 
 from training import sounds
 from training.scoring.audio import faults
+from training.scoring.grades import Grades
 from training.scoring.running import Model, Sound
 
-Grades = dict[str, dict[str, list[bool]]]
 Heard = tuple[np.ndarray[Any, Any], str, list[str]]
 """Samples, the prompt that they are to be of, and what is wrong with them."""
 
@@ -45,14 +44,12 @@ def asked(prompts: int, seed: int) -> list[tuple[sounds.Sound, str, int]]:
 
 def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
     """Whether each was right, by task and kind of prompt; and what the first of them look like."""
-    grades: Grades = {"from text": defaultdict(list)}
-    model, shown = Model("tiny-audio", folder), []
+    grades, shown = Grades(), []
+    model = Model("tiny-audio", folder)
     for sound, prompt, number in tqdm(asked(prompts, seed)):
         samples = heard(model(prompt=prompt, seed=number))
         wrong = faults(samples, sound)
-        grades["from text"][sound.kind].append(not wrong)
-        if wrong:
-            tqdm.write(f"{prompt}: {', '.join(wrong)}")
+        grades.note("from text", sound.kind, prompt, wrong)
         shown.append((samples, prompt, wrong))
     return grades, contact_sheet(shown)
 
