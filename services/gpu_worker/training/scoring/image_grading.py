@@ -13,7 +13,7 @@ from training.drawing import unit
 from training.scoring.grades import Grades
 from training.scoring.image import mistakes
 from training.scoring.running import Model, Picture
-from training.scoring.sheets import contact_sheet
+from training.scoring.sheets import Shown, contact_sheet
 from training.shapes import Scene, render, scenes
 
 EDITS_SHARE = 4
@@ -31,8 +31,8 @@ def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
     for number, scene in enumerate(tqdm(islice(scenes(rng, held_out=True), prompts), total=prompts)):
         prompt = scene.prompt(rng)
         picture = _pixels(model(prompt=prompt, seed=number))
-        grades.note("from text", scene.kind, prompt, mistakes(picture, scene))
-        shown.append((picture, prompt))
+        shown.append(Shown(picture, prompt, mistakes(picture, scene)))
+        grades.note("from text", scene.kind, prompt, shown[-1].wrong)
     edit = Model("tiny-image-edit", folder, of=model)
     alone = (scene for scene in scenes(rng, held_out=True) if scene.kind == "one")
     for number, scene in enumerate(tqdm(islice(alone, prompts // EDITS_SHARE), total=prompts // EDITS_SHARE)):
@@ -41,8 +41,7 @@ def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
         image = Image.fromarray(np.uint8(start * 255 + 0.5))
         picture = _pixels(edit(prompt=prompt, seed=number, strength=STRENGTH, image=image))
         grades.note("from image", scene.kind, prompt, mistakes(picture, scene))
-    tiles, captions = zip(*shown[:SHOWN], strict=True)
-    return grades, contact_sheet(tiles, captions, columns=9)
+    return grades, contact_sheet(shown[:SHOWN], columns=9)
 
 
 def _another(scene: Scene, rng: np.random.Generator) -> Scene:

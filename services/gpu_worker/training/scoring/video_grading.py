@@ -11,7 +11,7 @@ from tqdm import tqdm
 from training.motions import render, scenes
 from training.scoring.grades import Grades
 from training.scoring.running import Clip, Model
-from training.scoring.sheets import contact_sheet, strip
+from training.scoring.sheets import Shown, contact_sheet, strip
 from training.scoring.video import mistakes
 
 CONTINUED_SHARE = 4
@@ -28,8 +28,8 @@ def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
     for number, scene in enumerate(tqdm(islice(scenes(rng, held_out=True), prompts), total=prompts)):
         prompt = scene.prompt(rng)
         frames = _frames(model(prompt=prompt, seed=number))
-        grades.note("from text", scene.motion, prompt, mistakes(frames, scene))
-        shown.append((strip(frames), prompt))
+        shown.append(Shown(strip(frames), prompt, mistakes(frames, scene)))
+        grades.note("from text", scene.motion, prompt, shown[-1].wrong)
     continued = Model("tiny-video-from-image", folder, of=model)
     count = prompts // CONTINUED_SHARE
     for number, scene in enumerate(tqdm(islice(scenes(rng, held_out=True), count), total=count)):
@@ -37,8 +37,7 @@ def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
         first = Image.fromarray(np.uint8(render([scene], rng)[0, 0] * 255 + 0.5))
         frames = _frames(continued(prompt=prompt, seed=number, image=first))
         grades.note("from first frame", scene.motion, prompt, mistakes(frames, scene))
-    tiles, captions = zip(*shown[:SHOWN], strict=True)
-    return grades, contact_sheet(tiles, captions, columns=2)
+    return grades, contact_sheet(shown[:SHOWN], columns=2)
 
 
 def _frames(made: object) -> NDArray[np.float32]:
