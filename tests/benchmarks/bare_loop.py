@@ -20,7 +20,7 @@ key, count, batch, threads = sys.argv[1], *(int(argument) for argument in sys.ar
 models, output = Path(sys.argv[5]), Path(sys.argv[6])
 torch.set_num_threads(threads)
 [entry] = read_catalog(only=[key]).models
-pipeline = weights.load(entry, weights.fetch(entry, models), torch.float32)
+pipeline = weights.load(entry, weights.fetch(entry, models))
 pipeline.set_progress_bar_config(disable=True)
 defaults = {name: one.default for name, one in entry.parameters.items() if one.default not in (None, "random")}
 

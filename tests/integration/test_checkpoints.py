@@ -21,8 +21,8 @@ def a_pipeline(key: str, folder: Path, scheduler: str | None) -> Any:
     """As a process that was just started loads it."""
     entry = CATALOG[key]
     root = CATALOG[entry.shares or key]
-    loaded = weights.load(root, weights.fetch(root, folder), torch.float32)
-    pipeline = getattr(diffusers, entry.pipeline).from_pipe(loaded)
+    loaded = weights.load(root, weights.fetch(root, folder))
+    pipeline = weights.assemble(entry, loaded)
     if scheduler:
         pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
