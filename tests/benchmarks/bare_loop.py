@@ -22,11 +22,10 @@ torch.set_num_threads(threads)
 [entry] = read_catalog(only=[key]).models
 pipeline = weights.load(entry, weights.fetch(entry, models))
 pipeline.set_progress_bar_config(disable=True)
-defaults = {name: one.default for name, one in entry.parameters.items() if one.default not in (None, "random")}
 
 
 def make(seeds: range) -> None:
-    params: list[dict[str, Any]] = [{**defaults, "prompt": "a red circle", "seed": seed} for seed in seeds]
+    params: list[dict[str, Any]] = [{**entry.defaults, "prompt": "a red circle", "seed": seed} for seed in seeds]
     for seed, media in zip(seeds, generate(pipeline, entry, params, {}, lambda *_: None), strict=True):
         folder = output / str(seed)
         folder.mkdir(exist_ok=True)
