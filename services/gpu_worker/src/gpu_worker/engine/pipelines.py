@@ -9,12 +9,10 @@ from typing import Any
 import psutil
 import torch
 from contracts.catalog import Catalog, ModelEntry
-from contracts.workers import Device
+from contracts.workers import MB, Device
 
 from gpu_worker.engine import speedups, weights
 from gpu_worker.engine.failures import ModelUnusable, TooLarge
-
-MB = 1024 * 1024
 
 
 @dataclass
