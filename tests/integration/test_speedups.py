@@ -1,5 +1,8 @@
 """What a catalog entry switches on to run faster, on real pipelines: on, named, and close to what comes out without."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +148,13 @@ async def test_the_engine_says_what_was_on(models_folder: Path, tmp_path: Path) 
     assert isinstance(reports[-1], Encoded), reports[-1]
     [execution] = [one.execution for one in reports if isinstance(one, Generated)]
     assert execution.speedups == ("fp8_storage", "first_block_cache=0.1")
+
+
+@pytest.mark.parametrize("chosen", [None, "/somewhere"])
+def test_what_is_compiled_is_kept_where_the_operator_wants_it_or_else_the_child(chosen: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != CACHE_OF_COMPILED}
+    if chosen is not None:
+        environment[CACHE_OF_COMPILED] = chosen
+    says = f"import os, gpu_worker.engine.preload; print(os.environ.get({CACHE_OF_COMPILED!r}))"
+    said = subprocess.run([sys.executable, "-c", says], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(chosen)
