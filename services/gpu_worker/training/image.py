@@ -10,12 +10,11 @@ from torch.nn.functional import l1_loss, mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from training.loop import SEED, Loss, Stage, train
-from training.reading import Reader, reading_stage, tokens_of
+from training.reading import Reader, reading_stage
 from training.shapes import SIDE, Scene, render, scenes
-from training.words import tokenizer_for
+from training.words import TEXT_WIDTH, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 32
-TEXT_WIDTH = 96
 LATENT_CHANNELS = 8
 
 AUTOENCODER_STEPS = 1600
@@ -34,13 +33,8 @@ EMPTY_PROMPTS = 0.12
 """The share of captions left out, for classifier-free guidance."""
 
 
-def make(folder: Path, out: Path) -> None:
-    """Trains the pipeline from nothing, or goes on in `folder` where it was stopped, and writes it to `out`."""
-    pipeline = trained(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
-
-
 def trained(folder: Path, device: torch.device) -> StableDiffusionPipeline:
+    """The pipeline, trained from nothing, or gone on with in `folder` where it was stopped."""
     torch.manual_seed(SEED)
     tokenizer = _tokenizer()
     vae = _autoencoder().to(device, memory_format=torch.channels_last)

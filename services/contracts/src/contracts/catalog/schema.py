@@ -197,6 +197,11 @@ class ModelEntry(Strict):
         """The parameters a request may set."""
         return {name: p for name, p in self.parameters.items() if p.visibility is not Visibility.HIDDEN}
 
+    @property
+    def defaults(self) -> dict[str, JsonValue]:
+        """What parameters are that a request leaves out, but for those that it must give or that are drawn for it."""
+        return {name: p.default for name, p in self.parameters.items() if p.default not in (None, "random")}
+
     def shared(self, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """The parameters that tasks must have alike to share one forward pass."""
         return {name: params.get(name, p.default) for name, p in self.parameters.items() if not p.per_item}
