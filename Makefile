@@ -114,6 +114,10 @@ test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken
 bench: setup ## Measure what the platform costs, as a table
 	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench
 
+.PHONY: bench-live
+bench-live: setup ## How long it takes from publishing an event until live watchers have it
+	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench_live
+
 .PHONY: bench-gpu
 bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU
 	$(PYTHON) -m tests.benchmarks.bench_gpu

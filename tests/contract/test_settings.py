@@ -63,6 +63,22 @@ def test_a_wrong_setting_is_told_by_its_name_and_no_secret_with_it(
     assert "the-" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("", ()), ("*", ("*",)), ("https://a.example, http://b:8080", ("https://a.example", "http://b:8080"))],
+)
+def test_origins(given: str, read: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIE_TASKS_CORS_ORIGINS", given)
+    assert ProcessSettings(media_url="file:///x").cors_origins == read
+
+
+@pytest.mark.parametrize("given", ["https://a.example/", "https://a.example/path", "a.example", "https://", "null"])
+def test_what_no_browser_would_ever_send_as_its_origin(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIE_TASKS_CORS_ORIGINS", given)
+    with pytest.raises(ValidationError, match="an origin is a scheme and a host"):
+        ProcessSettings(media_url="file:///x")
+
+
 @pytest.mark.parametrize("name", ["DAPR_API_TOKEN", "APP_API_TOKEN"])
 def test_an_empty_token_lets_nobody_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for token in ("DAPR_API_TOKEN", "APP_API_TOKEN"):

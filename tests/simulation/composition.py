@@ -132,6 +132,8 @@ def without_http(randomness: random.Random, on_death: Callable[[], None]) -> Ite
         (storage.app, "media_routes", _no_routes),
         (storage.app, "PillowAndPyAV", SimulatedTools),
         (notification.app, "live_routes", _no_routes),
+        (notification.app, "socket_routes", _no_routes),
+        (notification.app, "ticket_routes", _no_routes),
         (random, "Random", seeded),
         (uuid, "uuid4", lambda: uuid.UUID(int=randomness.getrandbits(128), version=4)),
         (secrets, "token_bytes", randomness.randbytes),

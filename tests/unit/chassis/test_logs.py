@@ -44,12 +44,15 @@ def test_other_libraries_lines_are_of_the_same_form(written: io.StringIO) -> Non
 
 def test_no_secret_reaches_a_line(written: io.StringIO) -> None:
     key, secret = "mt_ab12_" + "s" * 43, "whsec_" + "x" * 44
+    ticket, sealed = "t" * 120, "gAAAAAB" + "f" * 120
     log = structlog.get_logger("x")
     log.info(f"got {key}", path=f"/api/v1/media/1?api_key={key}&x=1", header=f"X-Admin-Key: {'a' * 32}")
     logging.getLogger("library").warning("posting with %s", secret)
+    logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" [accepted]', "x", f"/live/ws?a=b&ticket={ticket}&c=d")
+    log.info("opened", url=f"https://studio.example/?next=%2Flive%2Fws%3Fticket%3D{sealed}")
     log.error("failed", exc_info=ValueError(key))
     text = written.getvalue()
-    for part in ("s" * 43, "x" * 44, "a" * 32):
+    for part in ("s" * 43, "x" * 44, "a" * 32, "t" * 120, "f" * 120):
         assert part not in text
     assert lines(written)[0]["event"] == "got mt_ab12_…"
 

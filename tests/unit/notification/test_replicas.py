@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from chassis.background import background
@@ -15,7 +16,7 @@ from contracts.testing.examples import NOON
 from notification.adapters.feed import SqlFeed
 from notification.adapters.tables import Table
 from notification.adapters.webhooks import SqlEndpoints
-from notification.domain import Happening
+from notification.domain import Happening, Scope
 from notification.handlers.watching import Watching
 from notification.ports import Endpoint
 
@@ -31,7 +32,7 @@ def happening(number: int) -> Happening:
 async def replica(url: str) -> AsyncIterator[tuple[Database, SqlFeed, Watching]]:
     database = Database(url, Table.metadata)
     feed = SqlFeed(database)
-    watching = Watching(TaskRecords(InMemoryState(), SettableClock()), feed)
+    watching = Watching(TaskRecords(InMemoryState(), SettableClock()), feed, 100)
     async with database.opened(), background(watching.keep_telling()):
         yield database, feed, watching
 
@@ -77,6 +78,35 @@ async def test_positions_go_on_after_everything_was_forgotten(database_url: Urls
         assert await feed.add(happening(2)) == 2
 
 
+async def test_by_tag_without_a_gap(database_url: Urls) -> None:
+    async with replica(database_url("notification")) as (_, feed, _):
+        tags: list[list[str]] = [["a", "b"], [], ["b"], ["a", "a"], ["A"]]
+        for number, given in enumerate(tags):
+            await feed.add(Happening(f"e{number}", "task.done.v1", NOON, "p1", f"t{number}", {"tags": given}))
+        await feed.add(Happening("theirs", "task.done.v1", NOON, "p2", "t", {"tags": ["a"]}))
+        assert [position for position, _ in await feed.after(0, Scope("p1", tag="a"), 10)] == [1, 4]
+        assert [position for position, _ in await feed.after(1, Scope("p1", tag="a"), 10)] == [4]
+        assert [position for position, _ in await feed.after(0, Scope("p1", tag="b"), 1)] == [1]
+        assert [position for position, _ in await feed.after(0, Scope("p2", tag="a"), 10)] == [6]
+        assert await feed.after(0, Scope("p1", tag="a' OR 1=1 --"), 10) == []
+        await feed.prune(NOON + timedelta(seconds=1))
+        assert await feed.after(0, Scope("p1", tag="a"), 10) == []
+
+
+async def test_what_is_kept_is_kept_from_a_position_on(database_url: Urls) -> None:
+    """So that it can be said of a position whether anything after it is missing."""
+    async with replica(database_url("notification")) as (_, feed, _):
+        assert (await feed.oldest(), await feed.newest()) == (1, 0)
+        for number, hours in enumerate((0, 1, 5, 2, 6)):
+            at = NOON + timedelta(hours=hours)
+            await feed.add(Happening(f"e{number}", "task.done.v1", at, "p1", None, {}))
+        await feed.prune(NOON + timedelta(hours=3))
+        assert (await feed.oldest(), await feed.newest()) == (3, 5)
+        assert [position for position, _ in await feed.since(0, 10)] == [3, 4, 5]
+        await feed.prune(NOON + timedelta(hours=7))
+        assert (await feed.oldest(), await feed.newest()) == (6, 5)
+
+
 @pytest.mark.parametrize("hinted", [True, False])
 async def test_watchers_of_one_are_told_what_the_other_has_stored(
     database_url: Urls, hinted: bool, monkeypatch: pytest.MonkeyPatch
@@ -88,7 +118,7 @@ async def test_watchers_of_one_are_told_what_the_other_has_stored(
         told: asyncio.Queue[int] = asyncio.Queue()
 
         async def watch() -> None:
-            async for item in watching.watch("p0", None, None):
+            async for item in watching.watch(Scope("p0"), None):
                 told.put_nowait(item.data["number"])
 
         async with background(watch()):

@@ -36,12 +36,23 @@ class ApiKeys:
 
     async def project_of(self, presented: str | None) -> str:
         """The project a presented key is bound to. Raises `Unauthenticated`, the same for every reason."""
+        return (await self.key_of(presented)).project_id
+
+    async def key_of(self, presented: str | None) -> ApiKey:
+        """What is known of a presented key. Raises `Unauthenticated`, the same for every reason."""
         parts = split_key(presented) if presented else None
         if parts is not None:
             key = await self._look_up(parts[0])
             if key is not None and key.opens_with(parts[1]) and key.valid_at(self._clock.now()):
-                return key.project_id
+                return key
         raise Unauthenticated("send a valid API key in the X-API-Key header")
+
+    async def by_id(self, key_id: str) -> ApiKey:
+        """The key that was presented earlier, if it is still valid. Raises `Unauthenticated`."""
+        key = await self._look_up(key_id)
+        if key is None or not key.valid_at(self._clock.now()):
+            raise Unauthenticated("the API key is valid no more")
+        return key
 
     async def _look_up(self, key_id: str) -> ApiKey | None:
         key = self._found.get(key_id)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-import uvicorn
 import uvloop
 from contracts.catalog import CatalogError
 from fastapi import FastAPI
@@ -16,14 +15,12 @@ from pydantic import ValidationError
 from chassis.background import died
 from chassis.logs import configure_logs
 from chassis.outside import Outside, through_dapr
-from chassis.server import GuestServer
+from chassis.server import GuestServer, listen, served
 from chassis.service import Service, Surroundings, build_app
 from chassis.settings import ProcessSettings, SidecarSettings
 from chassis.sidecar import Sidecar
 
 log = structlog.get_logger(__name__)
-
-SHUT_DOWN_WITHIN_SECONDS = 5
 
 Settings = TypeVar("Settings", bound=ProcessSettings)
 
@@ -58,14 +55,7 @@ def beside_dapr(settings: ProcessSettings, sidecar_settings: SidecarSettings) ->
 
 
 async def _serve(app: FastAPI, service: Service, settings: ProcessSettings) -> None:
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=SHUT_DOWN_WITHIN_SECONDS,
-    )
+    config = served(app, settings.host, settings.port)
     server = GuestServer(config)
     told_to_stop = asyncio.Event()
 
@@ -75,7 +65,7 @@ async def _serve(app: FastAPI, service: Service, settings: ProcessSettings) -> N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listen(config)]))
     telling = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():

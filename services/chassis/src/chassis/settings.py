@@ -1,11 +1,12 @@
 """Settings every service process has in common. Read by composition roots only, then passed inwards."""
 
+import re
 import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -24,6 +25,17 @@ SHORTEST_TOKEN = 16
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _all_origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", value):
+            raise ValueError("an origin is a scheme and a host, such as https://studio.example.com, and no path")
+    return values
+
+
+Origins = Annotated[CommaSeparated, AfterValidator(_all_origins)]
+"""Origins of web pages as browsers name them, or `*` for all."""
 
 
 class SidecarSettings(BaseSettings):
@@ -56,5 +68,5 @@ class ProcessSettings(BaseSettings):
     """Shell patterns over the catalog's model keys, comma separated: what this deployment offers."""
     media_url: str
     """Where media lie: `file:///…`, or `s3://bucket` with the usual AWS_* variables."""
-    cors_origins: CommaSeparated = ()
+    cors_origins: Origins = ()
     """Origins of browser applications that may call the API, comma separated."""

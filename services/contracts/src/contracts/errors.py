@@ -157,6 +157,13 @@ class StateConflict(RetryableError):
     title = "The record changed meanwhile"
 
 
+class LimitReached(RetryableError):
+    """There are as many of something as there may be at once; a place is free once one of them ends."""
+
+    code = "limit-reached"
+    title = "No more of these at once"
+
+
 class DependencyUnavailable(RetryableError):
     code = "dependency-unavailable"
     title = "Something this service needs does not answer"

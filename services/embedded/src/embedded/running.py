@@ -14,6 +14,7 @@ import gpu_worker.app
 import httpx
 import uvicorn
 import uvloop
+from chassis.server import listen, served
 from chassis.settings import SidecarSettings
 
 from embedded.address import Address, forget_address, read_address, write_address
@@ -23,7 +24,6 @@ from embedded.processes import Process, SchedulerPorts, SidecarPorts, check_aliv
 from embedded.settings import EmbeddedSettings
 
 APP_ID = "movie-tasks"
-SHUT_DOWN_WITHIN_SECONDS = 5
 
 
 class AlreadyRunning(Exception):
@@ -54,15 +54,7 @@ def run(
                 app_api_token=credentials.app_api_token,
             )
             app = create(settings, credentials, sidecar, make_worker)
-            config = uvicorn.Config(
-                app,
-                host=settings.host,
-                port=ports.app or 0,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=SHUT_DOWN_WITHIN_SECONDS,
-            )
-            server = uvicorn.Server(config)
+            server = uvicorn.Server(served(app, settings.host, ports.app or 0))
             for child in children.values():
                 threading.Thread(target=_stop_when_gone, args=(child, server), daemon=True).start()
             uvloop.run(_serve(server, _announce(address, credentials, settings.data, when_up)))
@@ -79,7 +71,7 @@ def _stop_when_gone(child: Process, server: uvicorn.Server) -> None:
 async def _serve(server: uvicorn.Server, announcement: Coroutine[Any, Any, None]) -> None:
     announcing = asyncio.create_task(announcement)
     try:
-        await server.serve()
+        await server.serve([listen(server.config)])
     finally:
         announcing.cancel()
         with suppress(asyncio.CancelledError):

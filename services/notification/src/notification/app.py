@@ -22,13 +22,17 @@ from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
 from notification.adapters.feed import SqlFeed
 from notification.adapters.sender import HttpxSender
 from notification.adapters.tables import Table
+from notification.adapters.tickets import FernetTickets
 from notification.adapters.vault import FernetVault
 from notification.adapters.webhooks import SqlDeliveries, SqlEndpoints
 from notification.handlers.delivering import Delivering
+from notification.handlers.opening import Opening
 from notification.handlers.registering import Registering
 from notification.handlers.telling import PRUNE_EVERY, Telling
 from notification.handlers.watching import Watching
 from notification.routes.live import live_routes
+from notification.routes.live_socket import Manners, socket_routes
+from notification.routes.live_tickets import ticket_routes
 from notification.routes.webhooks import webhook_routes
 from notification.settings import NotificationSettings
 
@@ -43,7 +47,9 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
     prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
     delivering_wanted = asyncio.Event()
-    watching = Watching(TaskRecords(outside.state, clock), feed)
+    watching = Watching(TaskRecords(outside.state, clock), feed, settings.live_connections)
+    opening = Opening(keys, FernetTickets(settings.webhook_encryption_keys.get_secret_value()), watching, clock)
+    manners = Manners(settings.cors_origins, settings.live_send_timeout, clock)
     telling = Telling(
         endpoints=endpoints,
         deliveries=deliveries,
@@ -98,7 +104,9 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         name=App.NOTIFICATION,
         routers=(
             webhook_routes(registering, project_by_header(keys)),
-            live_routes(watching, keys, project_by_header(keys)),
+            ticket_routes(opening),
+            live_routes(opening, watching, settings.live_send_timeout),
+            socket_routes(opening, watching, manners),
         ),
         subscriptions=(
             Subscription(TASK_EVENTS, {TaskChanged: telling.on_task_changed, TaskRejected: telling.on_task_rejected}),

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from notification.domain import Answer, DeliveryState, Happening
+from contracts.projects import ApiKey
+
+from notification.domain import Admission, Answer, DeliveryState, Happening, Scope
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,35 @@ class Feed(Protocol):
     async def newest(self) -> int:
         """The last position that was given out, 0 if none was."""
 
+    async def oldest(self) -> int:
+        """The first position that is kept, with all that follow it; the next one when nothing is."""
+
     async def since(self, position: int, limit: int) -> Sequence[tuple[int, Happening]]:
         """What happened after `position` in all projects."""
 
-    async def after(
-        self, position: int, project_id: str, task_id: str | None, limit: int
-    ) -> Sequence[tuple[int, Happening]]: ...
+    async def after(self, position: int, scope: Scope, limit: int) -> Sequence[tuple[int, Happening]]: ...
 
     async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None: ...
 
-    async def prune(self, before: datetime) -> None: ...
+    async def prune(self, before: datetime) -> None:
+        """Forgets everything up to the first happening that is not older."""
+
+
+class Keys(Protocol):
+    """The projects' API keys. Raises `Unauthenticated` for what is none, or is none any more."""
+
+    async def key_of(self, presented: str | None) -> ApiKey: ...
+
+    async def by_id(self, key_id: str) -> ApiKey: ...
+
+
+class Tickets(Protocol):
+    """Admissions as text that nobody can read, change or make."""
+
+    def seal(self, admission: Admission, now: datetime) -> str: ...
+
+    def unseal(self, ticket: str, now: datetime, within: timedelta) -> Admission | None:
+        """None for whatever was not sealed here in the time before `now`."""
 
 
 class Sender(Protocol):

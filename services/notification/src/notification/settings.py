@@ -17,3 +17,7 @@ class NotificationSettings(ProcessSettings):
     webhooks_at_once: int = 50
     feed_kept: Duration = timedelta(hours=24)
     """How far back a live watcher can resume."""
+    live_connections: int = Field(default=200, ge=1)
+    """How many live connections a project may have with one replica."""
+    live_send_timeout: Duration = timedelta(seconds=30)
+    """How long a live connection may take nothing of what is sent before it is dropped."""

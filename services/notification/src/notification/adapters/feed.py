@@ -13,8 +13,8 @@ from chassis.database import Database, insert
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 
-from notification.adapters.tables import FeedEndRow, FeedRow
-from notification.domain import Happening
+from notification.adapters.tables import FeedEndRow, FeedRow, FeedTagRow
+from notification.domain import Happening, Scope
 
 END = col(FeedEndRow.position)
 _FIRST = select(func.coalesce(func.max(col(FeedRow.position)), 0) + 1).scalar_subquery()
@@ -25,6 +25,8 @@ NEXT = (
     .returning(END)
 )
 ADD = insert(FeedRow).on_conflict_do_nothing(index_elements=["event_id"])
+ADD_TAGS = insert(FeedTagRow).on_conflict_do_nothing()
+OLDEST = select(func.coalesce(func.min(col(FeedRow.position)), select(END + 1).scalar_subquery(), 1))
 
 
 class SqlFeed:
@@ -38,23 +40,35 @@ class SqlFeed:
                 return None
             position = int((await tx.execute(NEXT)).scalar_one())
             added = await tx.execute(ADD, {"position": position, **vars(happening)})
-            return position if added.rowcount else None
+            if added.rowcount == 0:
+                return None
+            if happening.tags:
+                await tx.execute(ADD_TAGS, _tags(position, happening))
+            return position
 
     async def newest(self) -> int:
         async with self._database.statement() as tx:
             return (await tx.execute(select(END))).scalar() or 0
+
+    async def oldest(self) -> int:
+        async with self._database.statement() as tx:
+            return int((await tx.execute(OLDEST)).scalar_one())
 
     async def since(self, position: int, limit: int) -> Sequence[tuple[int, Happening]]:
         query = select(FeedRow).where(col(FeedRow.position) > position).order_by(col(FeedRow.position)).limit(limit)
         async with self._database.statement() as tx:
             return [_placed(row) for row in await tx.execute(query)]
 
-    async def after(
-        self, position: int, project_id: str, task_id: str | None, limit: int
-    ) -> Sequence[tuple[int, Happening]]:
-        query = select(FeedRow).where(col(FeedRow.project_id) == project_id, col(FeedRow.position) > position)
-        if task_id is not None:
-            query = query.where(col(FeedRow.task_id) == task_id)
+    async def after(self, position: int, scope: Scope, limit: int) -> Sequence[tuple[int, Happening]]:
+        query = select(FeedRow).where(col(FeedRow.project_id) == scope.project_id, col(FeedRow.position) > position)
+        if scope.task_id is not None:
+            query = query.where(col(FeedRow.task_id) == scope.task_id)
+        if scope.tag is not None:
+            query = query.join(FeedTagRow, col(FeedTagRow.position) == col(FeedRow.position)).where(
+                col(FeedTagRow.project_id) == scope.project_id,
+                col(FeedTagRow.tag) == scope.tag,
+                col(FeedTagRow.position) > position,
+            )
         async with self._database.statement() as tx:
             return [_placed(row) for row in await tx.execute(query.order_by(col(FeedRow.position)).limit(limit))]
 
@@ -65,8 +79,19 @@ class SqlFeed:
         return _placed(row) if row else None
 
     async def prune(self, before: datetime) -> None:
-        async with self._database.statement() as tx:
-            await tx.execute(delete(FeedRow).where(col(FeedRow.at) < before))
+        first_kept = select(func.min(col(FeedRow.position))).where(col(FeedRow.at) >= before)
+        async with self._database.transaction() as tx:
+            edge = (await tx.execute(first_kept)).scalar()
+            if edge is None:
+                edge = ((await tx.execute(select(END))).scalar() or 0) + 1
+            await tx.execute(delete(FeedTagRow).where(col(FeedTagRow.position) < edge))
+            await tx.execute(delete(FeedRow).where(col(FeedRow.position) < edge))
+
+
+def _tags(position: int, happening: Happening) -> list[dict[str, Any]]:
+    return [
+        {"project_id": happening.project_id, "tag": tag, "position": position} for tag in dict.fromkeys(happening.tags)
+    ]
 
 
 def _placed(row: Any) -> tuple[int, Happening]:

@@ -66,6 +66,16 @@ class FeedRow(Table, table=True):
     data: dict[str, JsonValue] = Field(sa_type=JSON)
 
 
+class FeedTagRow(Table, table=True):
+    """Which of a project's happenings are about a task with a tag."""
+
+    __tablename__ = "feed_tags"
+
+    project_id: str = Field(primary_key=True)
+    tag: str = Field(primary_key=True)
+    position: int = Field(primary_key=True, index=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+
+
 class FeedEndRow(Table, table=True):
     """The last position that was given out. One row."""
 

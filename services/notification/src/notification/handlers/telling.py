@@ -6,7 +6,7 @@ A delivery from the bus only writes down what is to be told; the telling happens
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -78,7 +78,8 @@ class Telling:
         if wanting:
             await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])
             self.delivering_wanted.set()
-        position = await self.feed.add(happening)
+        # What is kept is kept by time, so a clock that is ahead must not keep it longer.
+        position = await self.feed.add(replace(happening, at=min(happening.at, self.clock.now())))
         if position is not None:
             self.tell_watchers(position)
             self._grown.put_nowait(position)

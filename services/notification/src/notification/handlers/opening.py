@@ -1,0 +1,72 @@
+"""Who may watch what: by an API key, or by a ticket that was made with one.
+
+A browser can send no header with `EventSource` or `WebSocket`, and an address is written down in many
+places. So what stands in it is a ticket that opens one feed, soon, and nothing else.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.errors import InvalidRequest, NotFound, Unauthenticated
+from contracts.ports import Clock
+
+from notification.domain import Admission, Scope
+from notification.handlers.watching import Watching
+from notification.ports import Keys, Tickets
+
+OPENS_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks to watch; the project is the key's where none is named."""
+
+    project_id: str | None = None
+    task_id: str | None = None
+    tag: str | None = None
+
+    def is_of(self, scope: Scope) -> bool:
+        same_project = self.project_id in (None, scope.project_id)
+        return same_project and (self.task_id, self.tag) == (scope.task_id, scope.tag)
+
+
+@dataclass(frozen=True)
+class Opening:
+    keys: Keys
+    tickets: Tickets
+    watching: Watching
+    clock: Clock
+
+    async def with_key(self, presented: str | None, wanted: Wanted) -> Admission:
+        """Raises `Unauthenticated`, `NotFound`, `InvalidRequest` and `DependencyUnavailable`."""
+        key = await self.keys.key_of(presented)
+        if wanted.project_id not in (None, key.project_id):
+            raise NotFound(f"no project {wanted.project_id}")
+        if wanted.task_id is not None and wanted.tag is not None:
+            raise InvalidRequest("a live feed is of one task or of one tag, not of both")
+        scope = Scope(key.project_id, wanted.task_id, wanted.tag)
+        await self.watching.check(scope)
+        return Admission(key.id, scope)
+
+    async def with_ticket(self, ticket: str, wanted: Wanted | None) -> Admission:
+        """For what the ticket was made for, whatever that is when nothing in particular is wanted.
+
+        Raises `Unauthenticated`, the same for every reason, and `DependencyUnavailable`.
+        """
+        admission = self.tickets.unseal(ticket, self.clock.now(), OPENS_WITHIN)
+        if admission is None or not (wanted is None or wanted.is_of(admission.scope)):
+            raise Unauthenticated("this takes a ticket that was made for it within the last minute")
+        await self.confirm(admission)
+        await self.watching.check(admission.scope)
+        return admission
+
+    async def ticket(self, presented: str | None, wanted: Wanted) -> tuple[str, datetime, Scope]:
+        """A ticket, until when it opens, and what. Raises the same as `with_key`."""
+        admission, now = await self.with_key(presented, wanted), self.clock.now()
+        return self.tickets.seal(admission, now), now + OPENS_WITHIN, admission.scope
+
+    async def confirm(self, admission: Admission) -> None:
+        """Raises `Unauthenticated` once the key is valid no more, and `DependencyUnavailable`."""
+        key = await self.keys.by_id(admission.key_id)
+        if key.project_id != admission.scope.project_id:
+            raise Unauthenticated("the key is another project's")
