@@ -14,6 +14,7 @@ from chassis.background import background
 from chassis.database import Database
 from chassis.deliveries import Subscription
 from chassis.outside import Outside
+from chassis.sealed import Seal
 from chassis.service import Service
 from contracts.events import FeedGrew, TaskChanged, TaskProgressed, TaskRejected
 from contracts.records import TaskRecords, api_key_records
@@ -22,11 +23,10 @@ from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
 from notification.adapters.feed import SqlFeed
 from notification.adapters.sender import HttpxSender
 from notification.adapters.tables import Table
-from notification.adapters.tickets import FernetTickets
 from notification.adapters.vault import FernetVault
 from notification.adapters.webhooks import SqlDeliveries, SqlEndpoints
 from notification.handlers.delivering import Delivering
-from notification.handlers.opening import Opening
+from notification.handlers.opening import PURPOSE, Opening
 from notification.handlers.registering import Registering
 from notification.handlers.telling import PRUNE_EVERY, Telling
 from notification.handlers.watching import Watching
@@ -48,7 +48,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
     delivering_wanted = asyncio.Event()
     watching = Watching(TaskRecords(outside.state, clock), feed, settings.live_connections)
-    opening = Opening(keys, FernetTickets(settings.webhook_encryption_keys.get_secret_value()), watching, clock)
+    opening = Opening(keys, Seal(settings.webhook_encryption_keys.get_secret_value(), PURPOSE), watching, clock)
     manners = Manners(settings.cors_origins, settings.live_send_timeout, clock)
     telling = Telling(
         endpoints=endpoints,

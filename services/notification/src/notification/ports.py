@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from contracts.projects import ApiKey
 
-from notification.domain import Admission, Answer, DeliveryState, Happening, Scope
+from notification.domain import Answer, DeliveryState, Happening, Scope
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,6 @@ class Keys(Protocol):
     async def key_of(self, presented: str | None) -> ApiKey: ...
 
     async def by_id(self, key_id: str) -> ApiKey: ...
-
-
-class Tickets(Protocol):
-    """Admissions as text that nobody can read, change or make."""
-
-    def seal(self, admission: Admission, now: datetime) -> str: ...
-
-    def unseal(self, ticket: str, now: datetime, within: timedelta) -> Admission | None:
-        """None for whatever was not sealed here in the time before `now`."""
 
 
 class Sender(Protocol):
