@@ -30,7 +30,9 @@ STATUS: Mapping[type[MovieTasksError], int] = {
     errors.AlreadyExists: 409,
     errors.IllegalTransition: 409,
     errors.StaleAttempt: 409,
+    errors.EndpointDisabled: 409,
     errors.MalformedEvent: 400,
+    errors.TooManyRequests: 429,
     errors.StateConflict: 503,
     errors.DependencyUnavailable: 503,
 }
@@ -46,6 +48,7 @@ _DESCRIPTIONS = {
     413: "The body is larger than allowed",
     415: "Not a kind of file that is taken here",
     422: "The request does not fit; `errors` names field, allowed range and given value",
+    429: "Asked too often; `Retry-After` says when to ask again",
     503: "Something this service needs does not answer; try again",
 }
 
@@ -73,8 +76,9 @@ def _on_movie_tasks_error(request: Request, error: Exception) -> Response:
         raise error
     headers, problem = {}, error.problem()
     if isinstance(error, RetryableError):
-        # Which server refused what is for operators, in the log; a caller is told to come again.
-        problem = problem.model_copy(update={"detail": TRY_AGAIN})
+        if not isinstance(error, errors.TooManyRequests):
+            # Which server refused what is for operators, in the log; a caller is told to come again.
+            problem = problem.model_copy(update={"detail": TRY_AGAIN})
         headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
         log.warning("answered with a problem", code=error.code, detail=error.detail)
     if isinstance(error, errors.Unauthenticated):

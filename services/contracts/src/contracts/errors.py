@@ -145,6 +145,11 @@ class StaleAttempt(PermanentError):
     title = "Another attempt of this task has taken over"
 
 
+class EndpointDisabled(PermanentError):
+    code = "endpoint-disabled"
+    title = "The webhook endpoint is disabled"
+
+
 class MalformedEvent(PermanentError):
     code = "malformed-event"
     title = "The event does not follow its schema"
@@ -155,6 +160,13 @@ class StateConflict(RetryableError):
 
     code = "state-conflict"
     title = "The record changed meanwhile"
+
+
+class TooManyRequests(RetryableError):
+    """Asked more often than is good for somebody else; `detail` is for the caller."""
+
+    code = "too-many-requests"
+    title = "Too many requests"
 
 
 class DependencyUnavailable(RetryableError):
