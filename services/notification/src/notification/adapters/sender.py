@@ -1,98 +1,113 @@
-"""Posting webhooks to addresses that strangers chose.
-
-The address is resolved here and the connection made to what it resolved to, so that a name cannot
-point somewhere harmless when it is checked and somewhere private when it is used.
-"""
+"""Posting webhooks to addresses that strangers chose."""
 
 import asyncio
 import ipaddress
-import socket
-from collections.abc import Sequence
+import ssl
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+import httpcore
 import httpx
 from contracts.errors import FieldProblem, InvalidRequest
 
+from notification.adapters.network import CheckedNetwork, Resolver, TooLong
 from notification.domain import Answer, read_retry_after
+from notification.domain.addresses import Refused, Rules
 
-MOST_OF_ANSWER = 64 * 1024
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class Refused(Exception):
-    """Webhooks may not go to this address; the text says why."""
+MOST_CONNECTIONS = 200
+KEPT_CONNECTIONS = 50
+KEPT_SECONDS = 5.0
+REST_WITHIN_SECONDS = 1.0
+"""The body of an answer matters only because what was read to its end leaves a connection to use again."""
 
 
-class HttpxSender:
-    def __init__(self, timeout: timedelta, private_networks: Sequence[str]) -> None:
+class HttpcoreSender:
+    def __init__(
+        self,
+        timeout: timedelta,
+        private_networks: Sequence[str],
+        ports: Collection[int] = (443,),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._timeout = timeout.total_seconds()
-        self._allowed: list[Network] = [ipaddress.ip_network(network) for network in private_networks]
-        self._http = httpx.AsyncClient(
-            timeout=self._timeout,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
-        )
+        self._resolver = Resolver(Rules([ipaddress.ip_network(network) for network in private_networks], ports))
+        tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._pools = {
+            scheme: httpcore.AsyncConnectionPool(
+                ssl_context=tls,
+                max_connections=MOST_CONNECTIONS,
+                max_keepalive_connections=KEPT_CONNECTIONS,
+                keepalive_expiry=KEPT_SECONDS,
+                network_backend=CheckedNetwork(self._resolver, by_tls=scheme == "https"),
+            )
+            for scheme in ("https", "http")
+        }
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+        self._resolver.close()
 
     async def check(self, url: str) -> None:
         try:
-            await self._resolve(_parse(url))
+            async with asyncio.timeout(self._timeout):
+                parsed = _parse(url)
+                await self._resolver.resolve(_host(parsed), _port(parsed), by_tls=parsed.scheme == "https")
+        except TimeoutError:
+            raise _not_there(url, "the host's name servers do not answer") from None
         except Refused as error:
-            problem = FieldProblem(field="url", detail=str(error), allowed="a public https address", given=url[:200])
-            raise InvalidRequest("webhooks cannot be sent to this address", [problem]) from None
+            raise _not_there(url, str(error)) from None
 
     async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        started = time.monotonic()
+        status, detail, retry_after = await self._send(url, body, headers)
+        return Answer(status, detail, retry_after, timedelta(seconds=time.monotonic() - started))
+
+    async def _send(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, str, timedelta | None]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._send(_parse(url), body, headers)
+                return await self._post(_parse(url), body, headers)
         except TimeoutError:
-            return Answer(None, f"no answer within {self._timeout:g} s")
+            return None, f"no answer within {self._timeout:g} s", None
+        except TooLong:
+            return None, "the answer's head has no end", None
         except Refused as error:
-            return Answer(None, str(error))
-        except httpx.HTTPError as error:
-            return Answer(None, f"{type(error).__name__}: {error}"[:200])
+            return None, str(error), None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, ssl.SSLError) as error:
+            return None, f"{type(error).__name__}: {error}"[:200], None
 
-    async def _send(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> Answer:
-        address = await self._resolve(url)
-        request = self._http.build_request(
-            "POST",
-            url.copy_with(host=str(address)),
-            content=body,
-            headers={**headers, "Host": url.netloc.decode(), "User-Agent": "movie-tasks"},
-            extensions={"sni_hostname": url.host},
-        )
-        response = await self._http.send(request, stream=True)
+    async def _post(
+        self, url: httpx.URL, body: bytes, headers: dict[str, str]
+    ) -> tuple[int | None, str, timedelta | None]:
+        given = [
+            (b"Host", url.netloc),
+            (b"User-Agent", b"movie-tasks"),
+            (b"Accept", b"*/*"),
+            (b"Content-Length", str(len(body)).encode()),
+            *((name.encode(), value.encode()) for name, value in headers.items()),
+        ]
+        address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        request = httpcore.Request("POST", address, headers=given, content=body)
+        response = await self._pools[url.scheme].handle_async_request(request)
         try:
-            received = 0
-            async for chunk in response.aiter_raw():
-                received += len(chunk)
-                if received > MOST_OF_ANSWER:
-                    break
+            with suppress(TimeoutError, TooLong, httpcore.NetworkError, httpcore.ProtocolError):
+                # The answer has been given. What follows it is nobody's to wait for.
+                async with asyncio.timeout(REST_WITHIN_SECONDS):
+                    async for _ in response.aiter_stream():
+                        pass
         finally:
             await response.aclose()
-        return Answer(
-            response.status_code, response.reason_phrase[:200], read_retry_after(response.headers.get("retry-after"))
-        )
+        return _read(response)
 
-    async def _resolve(self, url: httpx.URL) -> Address:
-        """The address to connect to. Raises `Refused` unless every address of the name may be used."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise Refused(f"the host {url.host} is not known: {error}") from None
-        addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
-        for address in addresses:
-            if not (_is_public(address) or any(address in network for network in self._allowed)):
-                raise Refused(f"{url.host} leads to {address}, which is not a public address")
-            if url.scheme != "https" and _is_public(address):
-                raise Refused("webhooks to public addresses go by https only")
-        return addresses[0]
+
+def _read(response: httpcore.Response) -> tuple[int, str, timedelta | None]:
+    given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+    detail = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")[:200]
+    if 300 <= response.status < 400:
+        detail = f"{detail}: redirects are not followed; register the address that this one leads to"
+    return response.status, detail, read_retry_after(given.get(b"retry-after"), given.get(b"date"))
 
 
 def _parse(url: str) -> httpx.URL:
@@ -102,11 +117,22 @@ def _parse(url: str) -> httpx.URL:
         raise Refused(f"not an address: {error}") from None
     if parsed.scheme not in ("https", "http") or not parsed.host:
         raise Refused("not an https address")
+    if (parsed.port or 0) > 65535:
+        raise Refused(f"there is no port {parsed.port}")
     if parsed.userinfo:
         raise Refused("an address with a user or password in it")
     return parsed
 
 
-def _is_public(address: Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not (mapped or address).is_multicast
+def _host(url: httpx.URL) -> str:
+    """As it is resolved, in ASCII: what a person sees may be another name's twin."""
+    return url.raw_host.decode("ascii")
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _not_there(url: str, detail: str) -> InvalidRequest:
+    problem = FieldProblem(field="url", detail=detail, allowed="a public https address", given=url[:200])
+    return InvalidRequest("webhooks cannot be sent to this address", [problem])
