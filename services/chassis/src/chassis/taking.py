@@ -20,6 +20,7 @@ async def take_due(
     `due`; should the taker die, the rows are due again by then.
     """
     key = [column.name for column in inspect(table).primary_key]
+
     def of(row: Row[Any]) -> tuple[Any, ...]:
         return tuple(getattr(row, name) for name in key)
 

@@ -16,6 +16,7 @@ from notification.adapters.network import CheckedNetwork, Resolver, TooLong
 from notification.domain import Answer, read_retry_after
 from notification.domain.addresses import Refused, Rules
 
+BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 MOST_CONNECTIONS = 200
 KEPT_CONNECTIONS = 50
 KEPT_SECONDS = 5.0
@@ -68,19 +69,19 @@ class HttpcoreSender:
     async def _send(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, str, timedelta | None]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._post(_parse(url), body, headers)
+                response = await self._post(_parse(url), body, headers)
         except TimeoutError:
             return None, f"no answer within {self._timeout:g} s", None
         except TooLong:
             return None, "the answer's head has no end", None
         except Refused as error:
             return None, str(error), None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, ssl.SSLError) as error:
+        except (*BROKEN, ssl.SSLError) as error:
             return None, f"{type(error).__name__}: {error}"[:200], None
+        await self._leave(response)
+        return _read(response)
 
-    async def _post(
-        self, url: httpx.URL, body: bytes, headers: dict[str, str]
-    ) -> tuple[int | None, str, timedelta | None]:
+    async def _post(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> httpcore.Response:
         given = [
             (b"Host", url.netloc),
             (b"User-Agent", b"movie-tasks"),
@@ -89,17 +90,19 @@ class HttpcoreSender:
             *((name.encode(), value.encode()) for name, value in headers.items()),
         ]
         address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        request = httpcore.Request("POST", address, headers=given, content=body)
-        response = await self._pools[url.scheme].handle_async_request(request)
+        return await self._pools[url.scheme].handle_async_request(
+            httpcore.Request("POST", address, headers=given, content=body)
+        )
+
+    async def _leave(self, response: httpcore.Response) -> None:
+        """The answer has been given; what follows is nobody's to wait for."""
         try:
-            with suppress(TimeoutError, TooLong, httpcore.NetworkError, httpcore.ProtocolError):
-                # The answer has been given. What follows it is nobody's to wait for.
-                async with asyncio.timeout(REST_WITHIN_SECONDS):
+            with suppress(TimeoutError, TooLong, *BROKEN):
+                async with asyncio.timeout(min(REST_WITHIN_SECONDS, self._timeout / 2)):
                     async for _ in response.aiter_stream():
                         pass
         finally:
             await response.aclose()
-        return _read(response)
 
 
 def _read(response: httpcore.Response) -> tuple[int, str, timedelta | None]:
