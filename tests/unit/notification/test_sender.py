@@ -17,8 +17,8 @@ from contracts.errors import InvalidRequest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from notification.adapters.network import MOST_OF_ANSWER, RESOLVED_AT_ONCE
-from notification.adapters.sender import HttpcoreSender
+from notification.adapters.network import MOST_OF_HEAD, RESOLVED_AT_ONCE
+from notification.adapters.sender import H11Sender
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 PATIENCE = timedelta(seconds=1)
@@ -28,8 +28,8 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[HttpcoreSender]:
-    made = HttpcoreSender(PATIENCE, LOOPBACK)
+async def sender() -> AsyncIterator[H11Sender]:
+    made = H11Sender(PATIENCE, LOOPBACK)
     yield made
     await made.aclose()
 
@@ -91,7 +91,7 @@ def without_end(begin: bytes, part: bytes, pause: float | None = None) -> Serve:
     return serve
 
 
-async def test_what_is_sent_is_what_was_signed(sender: HttpcoreSender) -> None:
+async def test_what_is_sent_is_what_was_signed(sender: H11Sender) -> None:
     requests: list[tuple[bytes, bytes]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,7 +112,7 @@ async def test_what_is_sent_is_what_was_signed(sender: HttpcoreSender) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_not_followed_and_said_so(sender: HttpcoreSender, status: int) -> None:
+async def test_redirects_are_not_followed_and_said_so(sender: H11Sender, status: int) -> None:
     followed: list[bytes] = []
 
     async def elsewhere(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -130,7 +130,7 @@ async def test_redirects_are_not_followed_and_said_so(sender: HttpcoreSender, st
 async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
-    sender = HttpcoreSender(PATIENCE, LOOPBACK)
+    sender = H11Sender(PATIENCE, LOOPBACK)
     async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
         assert (await sender.send(f"http://127.0.0.1:{port}/", b"{}", HEADERS)).status == 200
     await sender.aclose()
@@ -158,7 +158,7 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
     ],
 )
 async def test_whatever_comes_back_ends_in_time_and_says_what_it_was(
-    sender: HttpcoreSender, serve: Serve, status: int | None
+    sender: H11Sender, serve: Serve, status: int | None
 ) -> None:
     async with receiving(serve) as port:
         started = time.monotonic()
@@ -170,7 +170,7 @@ async def test_whatever_comes_back_ends_in_time_and_says_what_it_was(
     assert answer.detail.isprintable()
 
 
-async def test_an_answer_that_floods_us_leaves_others_their_time(sender: HttpcoreSender) -> None:
+async def test_an_answer_that_floods_us_leaves_others_their_time(sender: H11Sender) -> None:
     """However much of nothing it says at once, only so much of it is looked at."""
     flood = b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000
 
@@ -187,15 +187,15 @@ async def test_an_answer_that_floods_us_leaves_others_their_time(sender: Httpcor
     assert {answer.detail for answer in answers} == {"the answer's head has no end"}
 
 
-async def test_a_compressed_answer_is_never_unpacked(sender: HttpcoreSender) -> None:
+async def test_a_compressed_answer_is_never_unpacked(sender: H11Sender) -> None:
     bomb = gzip.compress(b"\0" * 30_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
-    assert len(bomb) < MOST_OF_ANSWER
+    assert len(bomb) < MOST_OF_HEAD
     async with receiving(answering(head + bomb)) as port:
         assert (await sender.send(f"http://127.0.0.1:{port}/", b"{}", HEADERS)).status == 200
 
 
-async def test_a_receiver_that_never_finishes_its_handshake_is_given_up(sender: HttpcoreSender) -> None:
+async def test_a_receiver_that_never_finishes_its_handshake_is_given_up(sender: H11Sender) -> None:
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -209,7 +209,7 @@ async def test_a_receiver_that_never_finishes_its_handshake_is_given_up(sender: 
             await closed.wait()
 
 
-async def test_a_port_without_tls_is_said_to_be_one(sender: HttpcoreSender) -> None:
+async def test_a_port_without_tls_is_said_to_be_one(sender: H11Sender) -> None:
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
@@ -217,7 +217,7 @@ async def test_a_port_without_tls_is_said_to_be_one(sender: HttpcoreSender) -> N
     async with receiving(serve) as port:
         answer = await sender.send(f"https://127.0.0.1:{port}/", b"{}", HEADERS)
     assert answer.status is None
-    assert answer.detail.startswith("ConnectError: ")
+    assert "SSLError" in answer.detail
 
 
 class Names:
@@ -234,7 +234,7 @@ class Names:
 
 
 async def test_a_name_that_leads_elsewhere_by_now_is_refused_when_it_is_used(
-    sender: HttpcoreSender, monkeypatch: pytest.MonkeyPatch
+    sender: H11Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(hooks_example="127.0.0.1")
     monkeypatch.setattr(socket, "getaddrinfo", names)
@@ -244,9 +244,7 @@ async def test_a_name_that_leads_elsewhere_by_now_is_refused_when_it_is_used(
     assert (answer.status, answer.detail) == (None, "hooks.example leads to 10.0.0.1, which is not a public address")
 
 
-async def test_the_name_is_looked_up_once_for_a_connection(
-    sender: HttpcoreSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_name_is_looked_up_once_for_a_connection(sender: H11Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was judged is what is connected to: nobody asks again in between."""
     names = Names(hooks_example="127.0.0.1")
     monkeypatch.setattr(socket, "getaddrinfo", names)
@@ -259,18 +257,16 @@ async def test_the_name_is_looked_up_once_for_a_connection(
     "host",
     ["2130706433", "0x7f000001", "017700000001", "0177.0.0.1", "127.1", "127.0.0.1.", "localhost.", "%31%32%37.0.0.1",
      "①②⑦.⓪.⓪.①", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[fe80::1%25lo]", "[::]", "0.0.0.1",
-     "169.254.169.254", "metadata.google.internal", "127.0.0.1:99999", "127.0.0.1:0x50"],
+     "169.254.169.254", "metadata.google.internal", "127.0.0.1:99999", "127.0.0.1:0x50", "\x00", "user:word@127.0.0.1"],
 )  # fmt: skip
-async def test_hosts_that_hide_where_they_lead_are_refused(sender: HttpcoreSender, host: str) -> None:
+async def test_hosts_that_hide_where_they_lead_are_refused(sender: H11Sender, host: str) -> None:
     for scheme in ("http", "https"):
         with pytest.raises(InvalidRequest):
             await sender.check(f"{scheme}://{host}/")
         assert (await sender.send(f"{scheme}://{host}/", b"{}", HEADERS)).status is None
 
 
-async def test_slow_name_servers_of_one_hold_no_other_up(
-    sender: HttpcoreSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_name_servers_of_one_hold_no_other_up(sender: H11Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     answered, real = threading.Event(), socket.getaddrinfo
 
     def slowly(host: str, *rest: Any, **more: Any) -> Any:
@@ -342,14 +338,14 @@ async def test_two_names_at_one_address_share_no_connection(
     trusting = ssl.create_default_context()
     for path in certificates.values():
         trusting.load_verify_locations(path)
-    sender = HttpcoreSender(PATIENCE * 5, LOOPBACK, tls=trusting)
+    sender = H11Sender(PATIENCE * 5, LOOPBACK, tls=trusting)
     async with receiving(serve, front) as port:
         for name in ("one.example", "two.example", "one.example"):
             answer = await sender.send(f"https://{name}:{port}/", b"{}", HEADERS)
             assert answer.status == 200, answer.detail
         await sender.aclose()
-    by_connection = {peer: {host for other, host in heard if other == peer} for peer, _ in heard}
-    assert sorted(by_connection.values(), key=str) == [{"one.example"}, {"two.example"}], "kept, each for its own name"
+    by_connection = [{host for other, host in heard if other == peer} for peer in {peer for peer, _ in heard}]
+    assert {"one.example", "two.example"} not in by_connection
 
 
 async def test_a_certificate_of_another_name_is_refused(
@@ -360,7 +356,7 @@ async def test_a_certificate_of_another_name_is_refused(
     context.load_cert_chain(certificates["one.example"])
     trusting = ssl.create_default_context()
     trusting.load_verify_locations(certificates["one.example"])
-    sender = HttpcoreSender(PATIENCE * 5, LOOPBACK, tls=trusting)
+    sender = H11Sender(PATIENCE * 5, LOOPBACK, tls=trusting)
     async with receiving(answering(OK), context) as port:
         answer = await sender.send(f"https://two.example:{port}/", b"{}", HEADERS)
     await sender.aclose()

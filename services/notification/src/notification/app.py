@@ -23,7 +23,7 @@ from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
 from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.feed import SqlFeed
-from notification.adapters.sender import HttpcoreSender
+from notification.adapters.sender import H11Sender
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
 from notification.handlers.delivering import Delivering
@@ -44,7 +44,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     database = Database(settings.notification_database, Table.metadata)
     endpoints, deliveries, feed = SqlEndpoints(database), SqlDeliveries(database), SqlFeed(database)
     vault = FernetVault(settings.webhook_encryption_keys.get_secret_value())
-    sender = HttpcoreSender(settings.webhook_timeout, settings.webhook_private_hosts, settings.webhook_ports)
+    sender = H11Sender(settings.webhook_timeout, settings.webhook_private_hosts, settings.webhook_ports)
     keys = ApiKeys(api_key_records(outside.state), clock)
     retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
     probe_alarm = Alarm(outside.jobs, clock, f"notification-probe-{settings.replica}", at_least_every=LOOK_EVERY)

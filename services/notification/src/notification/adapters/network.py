@@ -1,37 +1,35 @@
 """The connections that webhooks go by.
 
 A name is resolved here and the connection made to what it resolved to, so that it cannot point
-somewhere harmless when it is checked and somewhere private when it is used. Connections are kept by
-name: two names at one address may belong to two people.
+somewhere harmless when it is checked and somewhere private when it is used.
 """
 
 import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import httpcore
+import h11
 
 from notification.domain.addresses import Address, Refused, Rules, check_host
 
-MOST_OF_ANSWER = 64 * 1024
-"""Head and body of one answer, in bytes."""
+MOST_OF_HEAD = 64 * 1024
+"""Everything that is read of an answer, in bytes: whoever says "continue" for ever is given up like any other."""
 READ_AT_ONCE = 16 * 1024
 RESOLVED_AT_ONCE = 64
 """A name server that never answers keeps a thread for half a minute."""
 ADDRESSES_TRIED = 3
 
 
-class TooLong(Exception):
-    """The answer is longer than anything that is read of it."""
+class NoAnswer(Exception):
+    """The other side sent something, but no answer; the text says what."""
 
 
-class Resolver:
-    def __init__(self, rules: Rules) -> None:
+class Network:
+    def __init__(self, rules: Rules, tls: ssl.SSLContext) -> None:
         self._rules = rules
+        self._tls = tls
         self._threads = ThreadPoolExecutor(RESOLVED_AT_ONCE, "resolving")
 
     def close(self) -> None:
@@ -40,78 +38,63 @@ class Resolver:
     async def resolve(self, host: str, port: int, *, by_tls: bool) -> list[Address]:
         """Raises `Refused` unless every address of the name may be used."""
         check_host(host)
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._threads, _addresses, host)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host)
         except (OSError, UnicodeError) as error:
             raise Refused(f"the host {host} is not known: {error}") from None
         for address in found:
             self._rules.check(host, address, port, by_tls=by_tls)
         return found
 
+    async def exchange(self, host: str, port: int, request: h11.Request, body: bytes, *, by_tls: bool) -> h11.Response:
+        """The head of the answer, over a connection of its own: one that is kept could be used for another name.
 
-class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    def __init__(self, resolver: Resolver, *, by_tls: bool) -> None:
-        self._resolver = resolver
-        self._by_tls = by_tls
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - as httpcore calls it
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        addresses = (await self._resolver.resolve(host, port, by_tls=self._by_tls))[:ADDRESSES_TRIED]
-        for address in addresses[:-1]:
-            try:
-                return await self._connect(address, port, timeout)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._connect(addresses[-1], port, timeout)
-
-    async def _connect(self, address: Address, port: int, timeout: float | None) -> httpcore.AsyncNetworkStream:  # noqa: ASYNC109
-        return BoundedStream(await self._network.connect_tcp(str(address), port, timeout))
-
-
-class BoundedStream(httpcore.AsyncNetworkStream):
-    """Reads only so much after a request was written, be it a head without end or empty answers before the real one."""
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._left = MOST_OF_ANSWER
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        if self._left <= 0:
-            raise TooLong
-        found = await self._stream.read(min(max_bytes, READ_AT_ONCE), timeout)
-        self._left -= len(found)
-        return found
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        self._left = MOST_OF_ANSWER
-        await self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
+        Raises `Refused`, `NoAnswer` and `OSError`.
+        """
+        reader, writer = await self._connect(host, port, by_tls=by_tls)
         try:
-            return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-        except BaseException:
-            # A handshake that is broken off for taking too long leaves its connection to whoever began it.
-            await self._stream.aclose()
-            raise
+            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_OF_HEAD)
+            events = (request, h11.Data(body), h11.EndOfMessage())
+            writer.write(b"".join(connection.send(event) or b"" for event in events))
+            await writer.drain()
+            return await _read_head(connection, reader)
+        except h11.RemoteProtocolError as error:
+            raise NoAnswer(f"the answer is not HTTP: {error}") from None
+        finally:
+            # Nobody waits for what the other side has not read, or has yet to say.
+            writer.transport.abort()
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+    async def _connect(
+        self, host: str, port: int, *, by_tls: bool
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        *others, last = (await self.resolve(host, port, by_tls=by_tls))[:ADDRESSES_TRIED]
+        tls, name = (self._tls, host) if by_tls else (None, None)
+        for address in others:
+            try:
+                return await asyncio.open_connection(
+                    str(address), port, limit=READ_AT_ONCE, ssl=tls, server_hostname=name
+                )
+            except ssl.SSLError:
+                raise
+            except OSError:
+                continue
+        return await asyncio.open_connection(str(last), port, limit=READ_AT_ONCE, ssl=tls, server_hostname=name)
+
+
+async def _read_head(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Response:
+    read = 0
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Response):
+            return event
+        if event is h11.NEED_DATA:
+            if read >= MOST_OF_HEAD:
+                raise NoAnswer("the answer's head has no end")
+            found = await reader.read(READ_AT_ONCE)
+            read += len(found)
+            connection.receive_data(found)
+        elif not isinstance(event, h11.InformationalResponse):
+            raise NoAnswer("the connection was closed without an answer")
 
 
 def _addresses(host: str) -> list[Address]:
