@@ -61,6 +61,11 @@ class Health:
         """Whether what happens is written down for it: also while it may yet come back by itself."""
         return self.off is None or self.probe_due is not None
 
+    @property
+    def comes_back(self) -> bool:
+        """Whether things wait for it that go out as soon as it accepts one."""
+        return self.probe_due is not None or self.off is Off.FAILURES
+
 
 HEALTHY = Health()
 

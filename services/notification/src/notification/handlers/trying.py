@@ -105,7 +105,7 @@ class Trying:
         def judged(found: Endpoint) -> Endpoint:
             return replace(found, health=after_try(found.health, answer, now, self.disable_after, self.randomness))
 
-        if answer.accepted and endpoint.health.probe_due is not None:
+        if answer.accepted and endpoint.health.comes_back:
             # Before it is saved as healthy: whoever dies in between leaves a probe that does this again.
             await self.release(endpoint.id)
         saved = await self.endpoints.change(endpoint.id, judged)
