@@ -122,6 +122,10 @@ bench-live: setup ## How long it takes from publishing an event until live watch
 bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU
 	$(PYTHON) -m tests.benchmarks.bench_gpu
 
+.PHONY: bench-webhooks
+bench-webhooks: .venv/.synced ## What one dead receiver of webhooks costs forty-nine others
+	$(PYTHON) -m tests.benchmarks.bench_webhooks
+
 .PHONY: bench-distributed
 bench-distributed: setup ## The same of the distributed platform, beside Celery; MINUTES=10 for a long run of events
 	@$(UV) sync --frozen --all-packages --group bench --quiet

@@ -74,7 +74,7 @@ class Telling:
 
     async def _note(self, happening: Happening) -> None:
         endpoints = await self.endpoints.remembered(happening.project_id)
-        wanting = [one for one in endpoints if one.enabled and wants(one.events, happening.type)]
+        wanting = [one for one in endpoints if one.health.hears and wants(one.events, happening.type)]
         if wanting:
             await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])
             self.delivering_wanted.set()

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,6 +16,7 @@ from contracts.views import TaskView
 # Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 JITTER = 0.1
+LONGEST_RETRY_AFTER = timedelta(days=1)
 ENDINGS = ("task.done.v1", "task.failed.v1", "task.cancelled.v1", "task.expired.v1", "task.rejected.v1")
 """What an endpoint hears of unless it asks for something else."""
 
@@ -134,6 +136,7 @@ class Answer:
     status: int | None
     detail: str
     retry_after: timedelta | None = None
+    took: timedelta = timedelta()
 
     @property
     def accepted(self) -> bool:
@@ -144,17 +147,36 @@ class Answer:
         """The receiver says that it will never want webhooks again."""
         return self.status == 410
 
+    @property
+    def wants_peace(self) -> timedelta | None:
+        """For how long the receiver wants to hear nothing at all."""
+        return self.retry_after if self.status in (429, 503) else None
 
-def next_try(tries: int, answer: Answer, now: datetime, randomness: random.Random) -> datetime | None:
-    """When to try again after the `tries`-th try has failed; None when enough is enough."""
-    if answer.gone or tries > len(RETRY_AFTER):
+
+def next_try(
+    tries: int, answer: Answer, now: datetime, randomness: random.Random, *, hopeless: bool = True
+) -> datetime | None:
+    """When to try again after the `tries`-th try has failed; None when enough is enough.
+
+    Not `hopeless` is a delivery whose endpoint accepts nothing at all: that is no fault of the delivery's.
+    """
+    if answer.gone or (hopeless and tries > len(RETRY_AFTER)):
         return None
-    wait = RETRY_AFTER[tries - 1] * (1 + randomness.uniform(0, JITTER))
+    wait = RETRY_AFTER[min(tries, len(RETRY_AFTER)) - 1] * (1 + randomness.uniform(0, JITTER))
     return now + max(wait, answer.retry_after or timedelta())
 
 
-def read_retry_after(header: str | None) -> timedelta | None:
-    """Seconds only; a date is passed over, and nobody can put a webhook off for more than a day."""
-    if header is None or not header.isascii() or not header.isdigit():
+def read_retry_after(header: str | None, date: str | None = None) -> timedelta | None:
+    """The wait that a receiver asks for, a day at most: seconds, or a moment.
+
+    A moment is compared with the receiver's own `Date`, so that nobody's clock matters.
+    """
+    if header is None or not header.isascii():
         return None
-    return min(timedelta(seconds=int(header[:9])), timedelta(days=1))
+    if header.isdigit():
+        return min(timedelta(seconds=int(header[:9])), LONGEST_RETRY_AFTER)
+    try:
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(date or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
