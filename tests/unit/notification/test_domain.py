@@ -6,7 +6,8 @@ import pytest
 from contracts.testing.examples import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from notification.domain import ENDINGS, RETRY_AFTER, Answer, Happening, next_try, read_retry_after, wants
+from notification.domain.deliveries import RETRY_AFTER, Answer, next_try, read_retry_after
+from notification.domain.happenings import ENDINGS, Happening, wants
 
 RANDOM = random.Random(1)
 REFUSED = Answer(500, "Internal Server Error")

@@ -5,7 +5,7 @@ import pytest
 from contracts.testing.examples import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from notification.domain import Answer
+from notification.domain.deliveries import Answer
 from notification.domain.health import (
     FIRST_PROBE,
     HEALTHY,

@@ -14,7 +14,8 @@ from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON
 from notification.adapters.feed import SqlFeed
 from notification.adapters.tables import Table
-from notification.domain import Happening, Scope
+from notification.domain.happenings import Happening
+from notification.domain.live import Scope
 from notification.handlers.watching import Watching
 
 Urls = Callable[[str], str]

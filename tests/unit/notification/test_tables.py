@@ -15,7 +15,7 @@ from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
-from notification.domain import DeliveryState
+from notification.domain.deliveries import DeliveryState
 from notification.domain.health import Health, Off
 from notification.domain.places import Place
 from notification.domain.secrets import Secret

@@ -15,7 +15,7 @@ from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
-from notification.domain import RETRY_AFTER, Answer, DeliveryState
+from notification.domain.deliveries import RETRY_AFTER, Answer, DeliveryState
 from notification.domain.health import HEALTHY, Health, Off
 from notification.domain.secrets import Secret
 from notification.handlers.trying import UNSIGNED, Trying

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from contracts.projects import ApiKey
 
-from notification.domain import Answer, DeliveryState, Happening, Scope
+from notification.domain.deliveries import Answer, DeliveryState
+from notification.domain.happenings import Happening
 from notification.domain.health import HEALTHY, Health
+from notification.domain.live import Scope
 from notification.domain.places import Place
 from notification.domain.secrets import Secret
 

@@ -32,7 +32,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
-from notification.domain import DeliveryState
+from notification.domain.deliveries import DeliveryState
 from notification.domain.places import Place
 from notification.ports import Delivery, Full, Share, Tried, Wanted
 

@@ -12,8 +12,8 @@ import httpx
 from contracts.errors import FieldProblem, InvalidRequest
 
 from notification.adapters.network import Network, NoAnswer
-from notification.domain import Answer, read_retry_after
 from notification.domain.addresses import Refused, Rules
+from notification.domain.deliveries import Answer, read_retry_after
 
 
 class H11Sender:

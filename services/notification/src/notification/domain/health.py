@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notification.domain import Answer
+from notification.domain.deliveries import Answer
 
 PAUSE_AFTER = 5
 """Failures in a row."""

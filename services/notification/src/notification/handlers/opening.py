@@ -11,7 +11,7 @@ from chassis.sealed import Claims, Seal
 from contracts.errors import InvalidRequest, NotFound, Unauthenticated
 from contracts.ports import Clock
 
-from notification.domain import Admission, Scope
+from notification.domain.live import Admission, Scope
 from notification.handlers.watching import Watching
 from notification.ports import Keys
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from contracts.errors import InvalidRequest, LimitReached, NotFound
 from contracts.ports import Clock
 
-from notification.domain import Answer
+from notification.domain.deliveries import Answer
 from notification.domain.health import HEALTHY, Off, moved, switched_off
 from notification.domain.secrets import Secret, rotated
 from notification.handlers.trying import Trying

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contracts.errors import EndpointDisabled, NotFound
 from contracts.ports import Clock
 
-from notification.domain import DeliveryState
+from notification.domain.deliveries import DeliveryState
 from notification.domain.places import Place
 from notification.handlers.registering import Registering
 from notification.ports import Deliveries, Delivery, Endpoint, Wanted

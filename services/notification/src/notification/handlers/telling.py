@@ -15,13 +15,8 @@ from contracts.events import CloudEvent, TaskChanged, TaskRejected, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
 
-from notification.domain import (
-    DeliveryState,
-    Happening,
-    happening_of_change,
-    happening_of_rejection,
-    wants,
-)
+from notification.domain.deliveries import DeliveryState
+from notification.domain.happenings import Happening, happening_of_change, happening_of_rejection, wants
 from notification.ports import Deliveries, Delivery, Endpoints, Feed
 
 log = structlog.get_logger(__name__)

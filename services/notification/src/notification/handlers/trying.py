@@ -14,7 +14,7 @@ import structlog
 from contracts.ports import Clock
 from standardwebhooks import Webhook
 
-from notification.domain import Answer, DeliveryState, next_try
+from notification.domain.deliveries import Answer, DeliveryState, next_try
 from notification.domain.health import HEALTHY, Health, after_try
 from notification.domain.secrets import valid
 from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender, Tried, Vault

@@ -11,7 +11,8 @@ from contracts.views import API
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from notification.domain import ENDINGS, DeliveryState
+from notification.domain.deliveries import DeliveryState
+from notification.domain.happenings import ENDINGS
 from notification.domain.health import State
 from notification.domain.places import read_place
 from notification.domain.secrets import Secret, valid
