@@ -168,6 +168,7 @@ SHIPPED = (Path(read_catalog.__code__.co_filename).parent / "catalog.yaml").read
         ("{channels_last: true}", "{first_block_cache: 1.5}", "less than 1"),
         ("{channels_last: true}", "{first_block_cache: 0.1}", "whole batch"),
         ("{channels_last: true}", "{attention: [flash]}", "valid string"),
+        ("{channels_last: true}", "{attention: flash_hub}", "code of others"),
         ("{channels_last: true}", "{quantise: true}", "Extra inputs"),
         ("version: 1", "version: 2", "version"),
         ("version: 1", "version: [", "while parsing"),
