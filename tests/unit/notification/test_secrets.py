@@ -18,7 +18,8 @@ def secret(name: str, at: timedelta = timedelta()) -> Secret:
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=30))
 def test_the_newest_never_expires_and_no_rotation_prolongs_another(steps: list[tuple[int, int]]) -> None:
-    found, now = (secret("0"),), timedelta()
+    found: tuple[Secret, ...] = (secret("0"),)
+    now = timedelta()
     for number, (later, grace) in enumerate(steps, start=1):
         now += timedelta(seconds=later)
         ends = {one.id: one.expires_at for one in found}
