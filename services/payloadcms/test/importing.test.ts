@@ -11,7 +11,13 @@ import { PayloadUnderTest } from './payloadUnderTest.ts'
 const under = new PayloadUnderTest()
 let project: ProjectDocument
 let elsewhere: Server
-let answering: (url: string) => { status: number; headers?: Record<string, string>; body?: Buffer }
+interface Answering {
+  status: number
+  headers?: Record<string, string | undefined>
+  body?: Buffer
+}
+
+let answering: (url: string) => Answering
 let sent = 0
 
 beforeAll(async () => {

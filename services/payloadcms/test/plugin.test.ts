@@ -1,4 +1,4 @@
-import { buildConfig, type Config, type TaskConfig } from 'payload'
+import { buildConfig, type Config, type SanitizedConfig, type TaskConfig } from 'payload'
 import { sqliteAdapter } from '@payloadcms/db-sqlite'
 import { describe, expect, it, vi } from 'vitest'
 
@@ -22,13 +22,17 @@ async function built(options: Partial<MediaTasksOptions>, config: Partial<Config
   })
 }
 
+function jobsOf(config: SanitizedConfig): string[] {
+  return (config.jobs.tasks ?? []).map(({ slug }) => String(slug))
+}
+
 const OWN = ['projects', 'media-tasks', 'media', 'media-tasks-events', 'media-tasks-uploads']
 
 describe('the config', () => {
   it('gains collections, jobs, and somebody to run them', async () => {
     const config = await built({})
     expect(config.collections.map(({ slug }) => slug)).toEqual(expect.arrayContaining(OWN))
-    expect(config.jobs.tasks.map(({ slug }) => slug)).toContain('mediaTasksPublish')
+    expect(jobsOf(config)).toContain('mediaTasksPublish')
     expect(config.jobs.autoRun).toEqual([expect.objectContaining({ queue: 'media-tasks' })])
   })
 
@@ -36,7 +40,7 @@ describe('the config', () => {
     const task = { slug: 'own', handler: () => ({ output: {} }) } as unknown as TaskConfig
     const autoRun = [{ queue: 'own' }]
     const config = await built({}, { jobs: { tasks: [task], autoRun: () => autoRun } })
-    expect(config.jobs.tasks.map(({ slug }) => slug)).toContain('own')
+    expect(jobsOf(config)).toContain('own')
     const all = typeof config.jobs.autoRun === 'function' && (await config.jobs.autoRun({} as never))
     expect(all).toMatchObject([{ queue: 'own' }, { queue: 'media-tasks' }])
   })
@@ -60,7 +64,7 @@ it('that is disabled keeps its collections and does nothing', async () => {
   const tasks = config.collections.find(({ slug }) => slug === 'media-tasks')
   expect(tasks?.endpoints).not.toContainEqual(expect.objectContaining({ path: '/webhook' }))
   expect(tasks?.hooks.afterChange).toEqual([])
-  expect((config.jobs.tasks as TaskConfig[] | undefined) ?? []).toEqual([])
+  expect(jobsOf(config)).toEqual([])
 })
 
 it('lets the onInit of the config run, and works with slugs and media of the host’s own', async () => {

@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 
 async function reconcile(): Promise<void> {
-  await under.payload.jobs.queue({ task: RECONCILE as never, input: {} as never, queue: QUEUE })
+  await under.payload.jobs.queue({ task: RECONCILE as never, input: {}, queue: QUEUE })
   await under.runJobs()
 }
 
@@ -64,6 +64,7 @@ it('waits for a service that is away, and asks it one question', async () => {
   for (const one of [task, other]) await under.write(one, { heardAt: LONG_AGO })
   under.service.away = true
   under.service.asked.length = 0
+  under.service.published.length = 0
   await reconcile()
   expect(under.service.asked).toHaveLength(1)
   under.service.away = false

@@ -94,7 +94,7 @@ describe('what the service tells', () => {
         told = true
         await under.hear(task, 'task.done.v1', { seq: 5, status: 'done', phase: 'done', result: RESULT })
       }
-      return found as never
+      return found
     })
     const { status } = await under.call(under.admin, 'PATCH', `/media-tasks/${task.id}`, { title: 'A title' })
     expect([status, told]).toEqual([200, true])
