@@ -129,7 +129,11 @@ async def test_storage_gives_files_out_and_takes_uploads(
     file = {"file": ("x.png", picture.getvalue(), "image/png")}
     headers = {"X-API-Key": await world.add_project("p1", "k1")}
     settings = StorageSettings(
-        storage_database=database_url("storage"), storage_scratch=tmp_path, media_url="memory:///", replica="test"
+        storage_database=database_url("storage"),
+        storage_scratch=tmp_path,
+        media_link_keys=Fernet.generate_key().decode(),
+        media_url="memory:///",
+        replica="test",
     )
     async with serve([create_storage(settings, world.outside)]) as running:
         with tables_away():

@@ -8,13 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from chassis.sealed import Seal
 from contracts.errors import DependencyUnavailable
+from contracts.testing.examples import NOON
+from cryptography.fernet import Fernet
 from PIL import Image
 from storage.app import create
 from storage.settings import StorageSettings
 
 from tests.conftest import Running, Serve, World
 
+LINK_KEY = Fernet.generate_key().decode()
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
 
@@ -50,6 +54,7 @@ async def api(world: World, serve: Serve, tmp_path: Path, database_url: Callable
         storage_database=database_url("storage"),
         storage_scratch=tmp_path / "scratch",
         storage_largest_upload=20_000,
+        media_link_keys=LINK_KEY,
         media_url="memory:///",
         replica="test",
     )
@@ -148,6 +153,54 @@ async def test_a_browser_may_send_its_key_in_the_address_to_fetch_and_only_to_fe
     assert (await http.get(f"{stored['url']}/details?api_key={api.key}")).status_code == 401
     upload = await http.post(f"/api/v1/media?api_key={api.key}", files={"file": ("x.png", png(), "image/png")})
     assert upload.status_code == 401
+
+
+class TestLinks:
+    async def link(self, api: Api, media_id: str, **wanted: int) -> dict[str, Any]:
+        http, headers = api.running.http, {"X-API-Key": api.key}
+        answer = await http.post(f"/api/v1/media/{media_id}/link", headers=headers, json=wanted)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    async def test_open_a_file_and_its_thumbnail_without_a_key(self, api: Api, stored: dict[str, Any]) -> None:
+        link = await self.link(api, stored["id"])
+        assert api.key not in link["url"]
+        assert (await api.running.http.get(link["url"])).content == png()
+        assert (await api.running.http.get(link["thumbnail_url"])).headers["content-type"] == "image/webp"
+        assert link["manifest_url"] is None
+        ranged = await api.running.http.get(link["url"], headers={"Range": "bytes=0-9"})
+        assert (ranged.status_code, ranged.content) == (206, png()[:10])
+
+    async def test_run_out(self, api: Api, world: World, stored: dict[str, Any]) -> None:
+        link = await self.link(api, stored["id"], expires_in=60)
+        world.clock.advance(seconds=59)
+        assert (await api.running.http.get(link["url"])).status_code == 200
+        world.clock.advance(seconds=1)
+        assert (await api.running.http.get(link["url"])).status_code == 401
+
+    async def test_open_nothing_else(self, api: Api, stored: dict[str, Any]) -> None:
+        http, other = api.running.http, (await api.upload(png((8, 8)))).json()
+        token = (await self.link(api, stored["id"]))["url"].partition("?link=")[2]
+        assert (await http.get(f"{other['url']}?link={token}")).status_code == 401
+        assert (await http.get(f"{stored['url']}/details?link={token}")).status_code == 401
+        assert (await http.post(f"{stored['url']}/link?link={token}", json={})).status_code == 401
+        assert (await http.get(f"{stored['url']}?api_key={token}")).status_code == 401
+        assert (await http.get(stored["url"], headers={"X-API-Key": token})).status_code == 401
+
+    @pytest.mark.parametrize("token", ["x", "..", "gAAAAA", "é", "x" * 5000])
+    async def test_cannot_be_made_up(self, api: Api, stored: dict[str, Any], token: str) -> None:
+        assert (await api.running.http.get(stored["url"], params={"link": token})).status_code == 401
+        forged = Seal(Fernet.generate_key().decode(), "media-link").seal({"media": stored["id"]}, NOON)
+        assert (await api.running.http.get(stored["url"], params={"link": forged})).status_code == 401
+
+    async def test_are_made_for_ones_own_files_and_not_for_ever(self, api: Api, stored: dict[str, Any]) -> None:
+        http, path = api.running.http, f"/api/v1/media/{stored['id']}/link"
+        assert (await http.post(path, headers={"X-API-Key": api.stranger}, json={})).status_code == 404
+        assert (await http.post(path, json={})).status_code == 401
+        for seconds in (0, 59, 86_401, "x", None):
+            answer = await http.post(path, headers={"X-API-Key": api.key}, json={"expires_in": seconds})
+            assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(

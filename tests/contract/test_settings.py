@@ -42,7 +42,7 @@ def test_what_is_set_is_the_default(line: str, monkeypatch: pytest.MonkeyPatch) 
     [settings, *_] = [one for one in OURS if field in one.model_fields]
     required = {
         "components": "x", "dapr_bin": "x", "media_url": "file:///x", "admin_key": "x" * 16, "worker_medium": "image",
-        "webhook_encryption_keys": "x" * 44,
+        "webhook_encryption_keys": "x" * 44, "media_link_keys": "x" * 44,
     }  # fmt: skip
     given: dict[str, Any] = {key: text for key, text in required.items() if key in settings.model_fields}
     default = getattr(settings(**given), field)

@@ -51,6 +51,8 @@ class TestSubmit:
         answer = await api.call("POST", f"/tasks/{UNKNOWN}/cancel")
         assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE")
         assert "use DELETE" in answer.json()["detail"]
+        beside_a_parameter = await api.call("OPTIONS", "/tasks/submit")
+        assert beside_a_parameter.headers["allow"] == "POST"
         several = await api.admin("PUT", "/projects/p1/keys")
         assert (several.status_code, several.headers["allow"]) == (405, "GET, POST")
 
@@ -164,9 +166,11 @@ class TestIsolation:
             ("DELETE", "/tasks/{}/cancel"),
             ("POST", "/tasks/{}/retry"),
             ("POST", "/tasks/{}/replay"),
+            ("PATCH", "/tasks/{}"),
         ):
-            foreign = await api.call(method, path.format(task_id), key=api.stranger)
-            unknown = await api.call(method, path.format(UNKNOWN), key=api.stranger)
+            body: dict[str, object] = {"json": {"priority": "high"}} if method == "PATCH" else {}
+            foreign = await api.call(method, path.format(task_id), key=api.stranger, **body)
+            unknown = await api.call(method, path.format(UNKNOWN), key=api.stranger, **body)
             assert foreign.status_code == unknown.status_code == 404
             assert foreign.text.replace(task_id, "ID") == unknown.text.replace(UNKNOWN, "ID")
 
@@ -210,6 +214,33 @@ class TestCancelAndRetry:
         assert (answer.status_code, answer.json()["status"], answer.json()["error"]) == (202, "pending", None)
         assert api.world.bus.types[-1] == "task.queued.v1"
         assert (await api.call("POST", f"/tasks/{task_id}/retry")).status_code == 409
+
+
+class TestPrioritise:
+    async def test_a_waiting_task_goes_before_others(self, api: Api) -> None:
+        first, second = [(await api.submit()).json()["id"] for _ in range(2)]
+        answer = await api.call("PATCH", f"/tasks/{second}", json={"priority": "high"})
+        assert (answer.status_code, answer.json()["priority"]) == (200, "high")
+        assert api.world.bus.types[-1] == "task.queued.v1"
+        waiting = (await api.call("GET", "/projects/p1/queue")).json()["tasks"]
+        assert [task["task_id"] for task in waiting] == [second, first]
+
+    async def test_the_same_priority_again_is_nothing_new(self, api: Api) -> None:
+        task_id = (await api.submit()).json()["id"]
+        answer = await api.call("PATCH", f"/tasks/{task_id}", json={"priority": "medium"})
+        assert (answer.status_code, answer.json()["seq"]) == (200, 1)
+        assert api.world.bus.types == ["task.accepted.v1"]
+
+    async def test_a_task_that_has_ended_has_none(self, api: Api) -> None:
+        task_id = (await api.submit()).json()["id"]
+        await finish(api, task_id)
+        answer = await api.call("PATCH", f"/tasks/{task_id}", json={"priority": "high"})
+        assert (answer.status_code, answer.json()["code"]) == (409, "illegal-transition")
+
+    @pytest.mark.parametrize("body", [{}, {"priority": "urgent"}, {"priority": 2}, {"status": "done"}])
+    async def test_nothing_else_can_be_changed(self, api: Api, body: dict[str, object]) -> None:
+        task_id = (await api.submit()).json()["id"]
+        assert (await api.call("PATCH", f"/tasks/{task_id}", json=body)).status_code == 422
 
 
 class TestListing:

@@ -88,7 +88,10 @@ def compose(app: App, replica: str, outside: Outside, around: Surroundings, door
         case App.STORAGE:
             scratch = around.folder / f"storage-{replica}"
             return storage.app.create(
-                StorageSettings(**common, storage_database=database, storage_scratch=scratch), outside
+                StorageSettings(
+                    **common, storage_database=database, storage_scratch=scratch, media_link_keys=FERNET_KEY
+                ),
+                outside,
             )
         case App.NOTIFICATION:
             notifying = NotificationSettings(

@@ -14,6 +14,8 @@ from contracts.tasks import (
     Fail,
     Move,
     Phase,
+    Prioritise,
+    Priority,
     Produce,
     RequestCancel,
     Resubmit,
@@ -73,6 +75,7 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
     "Cancel": {Phase.CANCELLED: Phase.CANCELLED},
     "Expire": {Phase.QUEUED: Phase.EXPIRED, Phase.RETRY_WAIT: Phase.EXPIRED, Phase.EXPIRED: Phase.EXPIRED},
     "Resubmit": {Phase.FAILED: Phase.QUEUED, Phase.CANCELLED: Phase.QUEUED, Phase.EXPIRED: Phase.QUEUED},
+    "Prioritise": {phase: phase for phase in Phase if not phase.terminal},
 }
 
 
@@ -90,11 +93,12 @@ def moves_for(task: Task) -> list[Move]:
         Cancel(attempt),
         Expire(),
         Resubmit(),
+        Prioritise(Priority.HIGH),
     ]
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-@pytest.mark.parametrize("index", range(11))
+@pytest.mark.parametrize("index", range(12))
 def test_every_move_from_every_phase(phase: Phase, index: int) -> None:
     task = a_task_in(phase)
     move = moves_for(task)[index]
@@ -224,6 +228,13 @@ def test_a_clock_that_lags_takes_no_time_off() -> None:
 def test_being_taken_back_is_not_the_tasks_fault() -> None:
     task = apply(a_task_in(Phase.ASSIGNED), TakeBack(1), NOON)
     assert (task.failures, task.attempt, task.worker_id) == (0, 1, None)
+
+
+def test_another_priority_is_a_change_and_the_same_one_is_none() -> None:
+    task = a_task_in(Phase.QUEUED)
+    sooner = apply(task, Prioritise(Priority.HIGH), LATER)
+    assert (sooner.priority, sooner.seq, sooner.phase_since) == (Priority.HIGH, task.seq + 1, task.phase_since)
+    assert apply(sooner, Prioritise(Priority.HIGH), LATER) is sooner
 
 
 def test_a_persons_retry_forgives_failures_and_keeps_counting_attempts() -> None:

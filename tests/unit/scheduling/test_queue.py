@@ -10,7 +10,20 @@ from itertools import permutations
 import pytest
 from chassis.database import Database
 from contracts.identifiers import task_id_for
-from contracts.tasks import Advance, Assign, Complete, Move, Phase, Produce, Resubmit, RetryLater, Task, apply
+from contracts.tasks import (
+    Advance,
+    Assign,
+    Complete,
+    Move,
+    Phase,
+    Prioritise,
+    Priority,
+    Produce,
+    Resubmit,
+    RetryLater,
+    Task,
+    apply,
+)
 from contracts.testing.examples import NOON, a_problem, a_task, media_result, produced_media
 from scheduling.adapters.ledger import SqlLedger, charge
 from scheduling.adapters.queue import SqlQueue
@@ -164,3 +177,13 @@ async def test_two_replicas_charging_a_project_lose_nothing(databases: list[Data
         await charge(tx, "p1", 1.0, NOON + HALF_LIFE, HALF_LIFE)
     used = (await ledger.all())["p1"]
     assert (used.seconds, used.at) == (8.5, NOON + HALF_LIFE)
+
+
+async def test_another_priority_counts_from_when_it_is_heard_and_the_wait_goes_on_counting(
+    queues: list[SqlQueue],
+) -> None:
+    task = a_task()
+    await hear(queues[0], task)
+    await hear(queues[0], apply(task, Prioritise(Priority.HIGH), after(5)), after(5))
+    [entry] = await queues[1].ready(task.medium, after(6), most_alike=5)
+    assert (entry.rank, entry.since) == (Priority.HIGH.rank, task.created_at)

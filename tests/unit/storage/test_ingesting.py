@@ -17,6 +17,7 @@ from contracts.tasks import Phase, RequestCancel, Task
 from contracts.testing.examples import a_task_in, produced_media
 from contracts.topics import task_key
 from contracts.views import TaskView
+from cryptography.fernet import Fernet
 from PIL import Image
 from storage.app import create
 from storage.settings import StorageSettings
@@ -77,6 +78,7 @@ def settings(tmp_path: Path, database_url: Callable[[str], str]) -> StorageSetti
     return StorageSettings(
         storage_database=database_url("storage"),
         storage_scratch=tmp_path / "scratch",
+        media_link_keys=Fernet.generate_key().decode(),
         media_url="memory:///",
         replica="test",
     )

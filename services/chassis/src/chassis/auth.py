@@ -61,17 +61,5 @@ def project_by_header(keys: ApiKeys) -> ProjectOf:
     return project
 
 
-def project_by_header_or_query(keys: ApiKeys) -> ProjectOf:
-    """The same, with `?api_key=` too: only for what a browser fetches by address, such as an image."""
-
-    async def project(
-        api_key: Annotated[str | None, Security(API_KEY)],
-        in_query: Annotated[str | None, Security(API_KEY_IN_QUERY)],
-    ) -> str:
-        return await keys.project_of(api_key or in_query)
-
-    return project
-
-
 def same_secret(presented: str | None, secret: str) -> bool:
     return presented is not None and hmac.compare_digest(presented.encode(), secret.encode())

@@ -111,8 +111,13 @@ def _on_http_exception(routes: Sequence[BaseRoute], request: Request, error: Exc
 
 
 def _methods_of(routes: Sequence[BaseRoute], request: Request) -> list[str]:
-    """What every route with this path takes; Starlette names the methods of the first alone."""
+    """What every route with this path takes; Starlette names the methods of the first alone.
+
+    A path that a route spells out is no value of another route's parameter.
+    """
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    spelled_out = [route for route in matching if getattr(route, "path", None) == request.url.path]
+    matching = spelled_out or matching
     return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
 
 

@@ -9,9 +9,9 @@ from contracts.errors import DependencyUnavailable
 from dapr.aio.clients import DaprClient
 from dapr.clients.exceptions import DaprGrpcError, DaprInternalError
 from dapr.conf import settings as sdk_settings
-from grpc import RpcError, StatusCode
+from grpc import ChannelConnectivity, RpcError, StatusCode
 
-from chassis.background import keep_trying
+from chassis.background import background, keep_trying
 from chassis.settings import SidecarSettings
 
 CALL_TIMEOUT_SECONDS = 15
@@ -47,14 +47,31 @@ class Sidecar:
         async with httpx.AsyncClient(base_url=self.http_address, timeout=ANSWER_WITHIN_SECONDS) as http:
             await keep_trying(partial(self._look, http), f"the Dapr sidecar at {self.http_address}", pause=0.1)
             self._configure_sdk()
-            # The SDK's constructor makes a blocking HTTP request; after the wait above it is a short one.
-            client = DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
-            self._client, self._health = client, http
+            self._client, self._health = self._new_client(), http
             try:
-                yield
+                async with background(self._keep_client_fresh(http)):
+                    yield
             finally:
-                self._client, self._health = None, None
+                client, self._client, self._health = self._client, None, None
                 await client.close()
+
+    async def _keep_client_fresh(self, http: httpx.AsyncClient) -> None:
+        """Takes a new client when daprd is back: the old one waits for up to two minutes before it looks again."""
+        while True:
+            channel = self.client._channel
+            state = channel.get_state()
+            if state is not ChannelConnectivity.TRANSIENT_FAILURE:
+                await channel.wait_for_state_change(state)
+                continue
+            await keep_trying(partial(self._look, http), f"the Dapr sidecar at {self.http_address}", pause=0.2)
+            if channel.get_state() is not ChannelConnectivity.READY:
+                self._client = self._new_client()
+                # The client's own close would cancel the calls that are under way, and whoever waits for them.
+                await channel.close(grace=CALL_TIMEOUT_SECONDS)
+
+    def _new_client(self) -> DaprClient:
+        # The SDK's constructor makes a blocking HTTP request; with a daprd that has just answered it is a short one.
+        return DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
 
     async def check(self) -> None:
         """Raises `DependencyUnavailable` unless daprd answers soon."""

@@ -190,7 +190,7 @@ class Plan:
             case App.SUBMISSION:
                 own = {"ADMIN_KEY": self.secrets.admin_key}
             case App.STORAGE:
-                own = {"STORAGE_SCRATCH": str(scratch)}
+                own = {"STORAGE_SCRATCH": str(scratch), "MEDIA_LINK_KEYS": self.secrets.media_link_key}
             case App.NOTIFICATION:
                 own = {
                     "WEBHOOK_ENCRYPTION_KEYS": self.secrets.webhook_encryption_key,

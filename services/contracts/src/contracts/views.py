@@ -17,7 +17,7 @@ class View(BaseModel):
 
 
 class MediaView(View):
-    """A stored file. `url` wants the project's key; a browser may send it as `?api_key=`."""
+    """A stored file. `url` wants the project's key; a browser is better given a link (`POST …/link`)."""
 
     id: MediaId
     medium: Medium

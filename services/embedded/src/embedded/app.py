@@ -78,7 +78,10 @@ def services(
         *workers,
         storage.app.create(
             StorageSettings(
-                **common, storage_database=database("storage"), storage_scratch=data / "scratch" / "storage"
+                **common,
+                storage_database=database("storage"),
+                storage_scratch=data / "scratch" / "storage",
+                media_link_keys=credentials.media_link_key,
             ),
             outside,
         ),

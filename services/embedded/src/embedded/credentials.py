@@ -1,26 +1,29 @@
-"""The secrets of one laptop's platform: made at the first start, kept readable by their owner only."""
+"""The secrets of one laptop's platform."""
 
-import os
 import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, Field
 
+from embedded import secret_file
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _fernet_key() -> str:
+    return Fernet.generate_key().decode()
+
 
 class Credentials(BaseModel):
-    admin_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
-    dapr_api_token: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
-    app_api_token: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
-    webhook_encryption_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
+    admin_key: str = Field(default_factory=_token)
+    dapr_api_token: str = Field(default_factory=_token)
+    app_api_token: str = Field(default_factory=_token)
+    webhook_encryption_key: str = Field(default_factory=_fernet_key)
+    media_link_key: str = Field(default_factory=_fernet_key)
 
 
 def load_or_create(folder: Path) -> Credentials:
-    path = folder / "credentials.json"
-    if path.is_file():
-        return Credentials.model_validate_json(path.read_text())
-    credentials = Credentials()
-    folder.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(credentials.model_dump_json(indent=2))
-    return credentials
+    return secret_file.load_or_create(folder / "credentials.json", Credentials)

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from chassis.alarm import Alarm
-from chassis.auth import ApiKeys, project_by_header, project_by_header_or_query
+from chassis.auth import ApiKeys, project_by_header
 from chassis.background import background
 from chassis.database import Database
 from chassis.deliveries import Subscription
 from chassis.outside import Outside
+from chassis.sealed import Seal
 from chassis.service import Service
 from contracts.events import TaskChanged
 from contracts.records import TaskRecords, api_key_records, media_records
@@ -23,10 +24,11 @@ from contracts.views import API
 from storage.adapters.ingests import SqlIngests, Table
 from storage.adapters.media_tools import PillowAndPyAV
 from storage.handlers.ingesting import Ingesting
+from storage.handlers.linking import PURPOSE, Linking
 from storage.handlers.serving import Serving
 from storage.handlers.sweeping import Sweeping
 from storage.handlers.uploading import Uploading
-from storage.routes import media_routes
+from storage.routes import media_routes, project_of_viewer
 from storage.settings import StorageSettings
 
 FORM_AROUND_A_FILE = 64 * 1024
@@ -60,6 +62,8 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
     sweeping = Sweeping(tasks, objects, settings.storage_keep_staging)
     uploading = Uploading(media, objects, tools, clock, lambda: str(uuid.uuid4()), settings.storage_largest_upload)
 
+    linking = Linking(Seal(settings.media_link_keys.get_secret_value(), PURPOSE), clock)
+
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         settings.storage_scratch.mkdir(parents=True, exist_ok=True)
@@ -81,8 +85,9 @@ def create(settings: StorageSettings, outside: Outside) -> Service:
             media_routes(
                 uploading,
                 Serving(media, objects),
+                linking,
                 project_by_header(keys),
-                project_by_header_or_query(keys),
+                project_of_viewer(linking, keys),
                 settings.storage_scratch,
             ),
         ),

@@ -2,18 +2,22 @@
 
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from chassis.auth import ProjectOf
+from chassis.auth import API_KEY, API_KEY_IN_QUERY, ApiKeys, ProjectOf
 from chassis.problems import answers
 from contracts.errors import FieldProblem, InvalidRequest, RangeNotSatisfiable
 from contracts.views import API, MediaView
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 
 from storage.domain import read_range
+from storage.handlers.linking import Linking
 from storage.handlers.serving import Part, Served, Serving
 from storage.handlers.uploading import Uploading
 
@@ -43,8 +47,56 @@ FORM = {
 NO_FILE = FieldProblem(field="file", detail="missing", allowed="one file, as multipart/form-data", given=None)
 
 
+class LinkRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    expires_in: int = Field(default=3600, ge=60, le=86_400, description="Seconds.")
+
+
+class MediaLink(BaseModel):
+    """Addresses that open one file, its thumbnail and its manifest without a key, for whoever has them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    thumbnail_url: str | None
+    manifest_url: str | None
+    expires_at: AwareDatetime
+
+    @classmethod
+    def to(cls, media: MediaView, token: str, expires_at: datetime) -> Self:
+        def linked(url: str | None) -> str | None:
+            return f"{url}?link={token}" if url else None
+
+        return cls(
+            url=f"{media.url}?link={token}",
+            thumbnail_url=linked(media.thumbnail_url),
+            manifest_url=linked(media.manifest_url),
+            expires_at=expires_at,
+        )
+
+
+def project_of_viewer(linking: Linking, keys: ApiKeys) -> ProjectOf:
+    """A FastAPI dependency: the project of the key, in the header or as `?api_key=`, or of the `?link=`."""
+
+    async def project(
+        media_id: Annotated[str, PathParameter()],
+        api_key: Annotated[str | None, Security(API_KEY)],
+        in_query: Annotated[str | None, Security(API_KEY_IN_QUERY)],
+        link: Annotated[str | None, Query(description="Of a link that was made for this file.")] = None,
+    ) -> str:
+        return linking.project_of(link, media_id) if link else await keys.project_of(api_key or in_query)
+
+    return project
+
+
 def media_routes(
-    uploading: Uploading, serving: Serving, project_of: ProjectOf, project_of_browser: ProjectOf, scratch: Path
+    uploading: Uploading,
+    serving: Serving,
+    linking: Linking,
+    project_of: ProjectOf,
+    project_of_browser: ProjectOf,
+    scratch: Path,
 ) -> APIRouter:
     router = APIRouter(prefix=f"{API}/media", tags=["media"], responses=answers(401, 404, 422, 503))
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
@@ -66,6 +118,17 @@ def media_routes(
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
                 path = Path(folder) / "file"
                 return MediaView.of(await uploading.take(project_id, file.content_type or "", _chunks(file), path))
+
+    @router.post(
+        "/{media_id}/link",
+        status_code=201,
+        summary="Addresses that open this file without a key, for a while",
+        responses=answers(400, 413),
+    )
+    async def link(media_id: str, project_id: Project, wanted: LinkRequest) -> MediaLink:
+        media = MediaView.of(await serving.look(media_id, project_id))
+        token, until = linking.link(media.id, project_id, timedelta(seconds=wanted.expires_in))
+        return MediaLink.to(media, token, until)
 
     @router.get("/{media_id}/details", summary="What is known of a file")
     async def details(media_id: str, project_id: Project) -> MediaView:

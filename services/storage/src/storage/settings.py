@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from chassis.settings import Duration, ProcessSettings
+from pydantic import Field, SecretStr
 
 
 class StorageSettings(ProcessSettings):
@@ -11,6 +12,8 @@ class StorageSettings(ProcessSettings):
     """SQLAlchemy URL of the private tables."""
     storage_scratch: Path = Path("data/storage-scratch")
     """Where a file lies while it is checked."""
+    media_link_keys: SecretStr = Field(min_length=44)
+    """Fernet keys for links that open one file for a while, comma separated; the first makes them, all open them."""
     storage_largest_upload: int = 200 * 1024 * 1024
     """Bytes."""
     storage_at_once: int = 4

@@ -23,8 +23,6 @@ LONGEST_PAGE = 200
 QUEUE_SHOWN = 100
 WORDS_INDEXED = 64
 
-PRIORITY_RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -171,7 +169,7 @@ def read_cursor(text: str, sort: Sort) -> Cursor:
 
 
 def _rank(value: object) -> int:
-    if not isinstance(value, int) or value not in PRIORITY_RANK.values():
+    if not isinstance(value, int) or value not in range(len(Priority)):
         raise ValueError("no rank of a priority")
     return value
 

@@ -19,6 +19,11 @@ class Priority(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
 
+    @property
+    def rank(self) -> int:
+        """0 for low, 1 for medium, 2 for high: what tables sort by."""
+        return list(Priority).index(self)
+
 
 class Status(StrEnum):
     PENDING = "pending"

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from contracts.errors import IllegalTransition, Problem, StaleAttempt
 from contracts.media import MediaResult, ProducedMedia
-from contracts.tasks.record import Checkpoint, Phase, ProcessingProgress, Status, Task
+from contracts.tasks.record import Checkpoint, Phase, Priority, ProcessingProgress, Status, Task
 
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
@@ -132,7 +132,27 @@ class Resubmit:
     """A person sends an ended task round again: same id, failures forgiven, attempts go on counting."""
 
 
-Move = Assign | TakeBack | Advance | Produce | Complete | RetryLater | Fail | RequestCancel | Cancel | Expire | Resubmit
+@dataclass(frozen=True)
+class Prioritise:
+    """A person wants a task that has not ended sooner or later than the others. One that runs is not disturbed."""
+
+    priority: Priority
+
+
+Move = (
+    Assign
+    | TakeBack
+    | Advance
+    | Produce
+    | Complete
+    | RetryLater
+    | Fail
+    | RequestCancel
+    | Cancel
+    | Expire
+    | Resubmit
+    | Prioritise
+)
 
 
 def apply(task: Task, move: Move, now: datetime) -> Task:
@@ -160,16 +180,24 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
             )  # fmt: skip
         case Fail():
             return _enter(_fenced(task, move.attempt), Phase.FAILED, now, error=move.error)
-        case RequestCancel():
-            return _request_cancel(task, now)
         case Cancel():
             return _cancel(_fenced(task, move.attempt), now)
         case Expire():
             return _enter(task, Phase.EXPIRED, now)
-        case Resubmit():
-            return _resubmit(task, now)
+        case RequestCancel() | Resubmit() | Prioritise():
+            return _as_a_person_wants(task, move, now)
         case unreachable:
             assert_never(unreachable)
+
+
+def _as_a_person_wants(task: Task, wish: RequestCancel | Resubmit | Prioritise, now: datetime) -> Task:
+    match wish:
+        case RequestCancel():
+            return _request_cancel(task, now)
+        case Resubmit():
+            return _resubmit(task, now)
+        case Prioritise():
+            return _prioritise(task, wish.priority, now)
 
 
 def _fenced(task: Task, attempt: int) -> Task:
@@ -287,3 +315,9 @@ def _resubmit(task: Task, now: datetime) -> Task:
         failures=0, outgrown_mb=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
         checkpoint=None, started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
     )  # fmt: skip
+
+
+def _prioritise(task: Task, priority: Priority, now: datetime) -> Task:
+    if task.phase.terminal:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value}: only a task that has not ended has a priority")
+    return task if task.priority is priority else _save(task, now, priority=priority)

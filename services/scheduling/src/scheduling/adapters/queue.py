@@ -6,7 +6,7 @@ from typing import Any
 
 from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
-from contracts.tasks import Owner, Phase, Priority, Task
+from contracts.tasks import Owner, Phase, Task
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, or_, select, update
 from sqlmodel import col
 
@@ -17,7 +17,6 @@ from scheduling.domain.usage import gpu_seconds
 from scheduling.domain.watching import REMEMBERED, hard_deadline, startable_at
 from scheduling.ports import Entry
 
-RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 STARTABLE = (Phase.QUEUED.value, Phase.RETRY_WAIT.value)
 RUNNING = tuple(phase.value for phase in Phase if phase.owner is Owner.WORKER)
 HELD = (Phase.ASSIGNED.value, *RUNNING)
@@ -113,7 +112,7 @@ class SqlQueue:
             "project_id": task.project_id,
             "medium": task.medium.value,
             "model": task.model,
-            "rank": RANK[task.priority],
+            "rank": task.priority.rank,
             "phase": task.phase.value,
             "phase_heard_at": now,
             "attempt": task.attempt,

@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlmodel import col
 
 from submission.adapters.tables import HistoryRow, TagRow, TaskRow, TurnRow, WordRow
-from submission.domain import PRIORITY_RANK, Cursor, Sort, Tally, TaskFilter, searchable_text, words_of
+from submission.domain import Cursor, Sort, Tally, TaskFilter, searchable_text, words_of
 from submission.ports import HistoryEntry, Page
 
-BY_RANK: dict[int, Priority] = {rank: priority for priority, rank in PRIORITY_RANK.items()}
+BY_RANK = {priority.rank: priority for priority in Priority}
 WAITING = [phase.value for phase in Phase if phase.status is Status.PENDING]
 ALIVE = [phase.value for phase in Phase if not phase.terminal]
 
@@ -135,7 +135,7 @@ def _row(task: Task) -> dict[str, Any]:
         "status": task.status.value,
         "medium": task.medium.value,
         "model": task.model,
-        "priority": PRIORITY_RANK[task.priority],
+        "priority": task.priority.rank,
         "created_at": task.created_at,
         "updated_at": task.updated_at,
         "record": task.model_dump_json(),
@@ -181,7 +181,7 @@ def _conditions(project_id: str, wanted: TaskFilter) -> list[ColumnElement[bool]
         (TaskRow.status, [status.value for status in wanted.statuses]),
         (TaskRow.medium, [medium.value for medium in wanted.media]),
         (TaskRow.model, list(wanted.models)),
-        (TaskRow.priority, [PRIORITY_RANK[priority] for priority in wanted.priorities]),
+        (TaskRow.priority, [priority.rank for priority in wanted.priorities]),
     )
     conditions: list[ColumnElement[bool]] = [col(column).in_(values) for column, values in chosen if values]
     for tag in wanted.tags:

@@ -1,4 +1,4 @@
-"""What a person does to a task that exists: look, cancel, retry."""
+"""What a person does to a task that exists: look, cancel, retry, give it another priority."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from contracts.errors import RetryableError
 from contracts.events import CancelRequested, cancel_requested, task_changed
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
-from contracts.tasks import Move, RequestCancel, Resubmit, Status, Task, apply
+from contracts.tasks import Move, Prioritise, Priority, RequestCancel, Resubmit, Status, Task, apply
 from contracts.topics import App
 
 from submission.domain import own_task
@@ -47,6 +47,11 @@ class TaskChanges:
         Raises `NotFound`, and `IllegalTransition` for one that is done or has not ended.
         """
         return await self._change(task_id, project_id, Resubmit())
+
+    async def prioritise(self, task_id: str, project_id: str, priority: Priority) -> Task:
+        """Moves a task before or behind others that wait. Raises `NotFound`, and `IllegalTransition` for one that has
+        ended."""
+        return await self._change(task_id, project_id, Prioritise(priority))
 
     async def _change(self, task_id: str, project_id: str, move: Move) -> Task:
         before = await self.look(task_id, project_id)

@@ -1,4 +1,4 @@
-"""A project's tasks: submit, look, cancel, retry, replay, list."""
+"""A project's tasks: submit, look, cancel, retry, prioritise, replay, list."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -40,6 +40,12 @@ class TaskPage(BaseModel):
 
     items: list[TaskView]
     next_cursor: str | None
+
+
+class TaskChange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    priority: Priority
 
 
 class HistoryItem(BaseModel):
@@ -122,6 +128,15 @@ def task_routes(
     )
     async def retry(task_id: str, project_id: Project) -> TaskView:
         return TaskView.of(await changes.retry(task_id, project_id))
+
+    @router.patch(
+        "/tasks/{task_id}",
+        tags=["tasks"],
+        summary="Give a task that has not ended another priority",
+        responses=answers(400, 409, 413),
+    )
+    async def prioritise(task_id: str, change: TaskChange, project_id: Project) -> TaskView:
+        return TaskView.of(await changes.prioritise(task_id, project_id, change.priority))
 
     @router.post(
         "/tasks/{task_id}/replay",
