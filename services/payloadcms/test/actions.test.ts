@@ -84,7 +84,19 @@ describe('retry', () => {
     under.service.published.length = 0
     expect((await act('retry')).body.doc).toMatchObject({ status: 'waiting', cancelRequested: false })
     await under.runJobs()
-    expect(under.service.published).toHaveLength(1)
+    const anew = await under.read(task)
+    expect(under.service.published).toMatchObject([{ id: anew.requestId }])
+    expect(anew.requestId).not.toBe(task.requestId)
+  })
+
+  it('leaves a first request that is heard of only then', async () => {
+    await act('cancel')
+    await under.runJobs()
+    await act('retry')
+    await told({ seq: 1 })
+    await under.runJobs()
+    expect(under.service.tasks.get(task.taskId)?.status).toBe('cancelled')
+    expect(await under.read(task)).toMatchObject({ status: 'waiting', seq: 0 })
   })
 })
 

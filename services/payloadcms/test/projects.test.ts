@@ -114,6 +114,20 @@ describe('connecting again', () => {
     await under.payload.delete({ collection: 'media-tasks', where: {} })
   })
 
+  it('keeps a new secret, also when the old endpoint cannot be removed just then', async () => {
+    const [old] = under.service.endpoints
+    if (old) old.events = ['task.done.v1']
+    under.service.stuck = true
+    await change({ apiKey: 'key-1' })
+    expect((await read()).connection?.state).toBe('unreachable')
+    const told = under.service.signed('webhook.ping.v1', { project_id: 'p-1' })
+    expect((await under.send(told)).status).toBe(202)
+    under.service.stuck = false
+    await under.hurry()
+    expect((await read()).connection?.state).toBe('connected')
+    expect(under.service.endpoints).toHaveLength(1)
+  })
+
   it('leaves endpoints for other addresses alone, and removes an older one for this', async () => {
     const [own] = under.service.endpoints
     const other = {

@@ -29,6 +29,7 @@ type Answer = [status: number, body?: unknown, headers?: Record<string, string>]
 type Route = (asked: Asked, project: string, ...parts: string[]) => Answer
 
 const REFUSED: Answer = [401, { title: 'No valid API key', detail: 'send a valid API key', code: 'unauthenticated' }]
+const AWAY: Answer = [503, { title: 'Away', detail: 'come again', code: 'dependency-unavailable' }]
 const NOT_FOUND: Answer = [404, { title: 'No such thing here', detail: 'no such thing', code: 'not-found' }]
 
 /** Movie Tasks and a Dapr sidecar at their HTTP boundary, with as much behind it as a test needs. */
@@ -45,6 +46,8 @@ export class ServiceStandIn {
   link: { url: string; thumbnail_url: string | null } | undefined
   /** Statuses that publishing answers with before it works. */
   refusals: number[] = []
+  /** Endpoints cannot be removed. */
+  stuck = false
   /** Every call but publishing is answered with 503. */
   away = false
   url = ''
@@ -155,7 +158,7 @@ export class ServiceStandIn {
   }
 
   #ask(asked: Asked): Answer {
-    if (this.away) return [503, { title: 'Away', detail: 'come again', code: 'dependency-unavailable' }]
+    if (this.away) return AWAY
     const project = Object.keys(this.keys).find((one) => this.keys[one] === asked.headers['x-api-key'])
     if (!project) return REFUSED
     const path = asked.path.replace('/api/v1', '').replace(/\?.*/, '')
@@ -190,6 +193,7 @@ export class ServiceStandIn {
   }
 
   #remove(id = ''): Answer {
+    if (this.stuck) return AWAY
     const index = this.endpoints.findIndex((one) => one.id === id)
     if (index < 0) return NOT_FOUND
     this.endpoints.splice(index, 1)

@@ -149,6 +149,13 @@ describe('needs no repetition', () => {
     expect((await under.send(under.service.signed(type, { project_id: 'p-1', task: 1 }))).status).toBe(202)
   })
 
+  it('but asks whether somebody is there', async () => {
+    const ping = (endpoint_id: unknown) => under.service.signed('webhook.ping.v1', { endpoint_id })
+    expect((await under.send(ping(under.service.endpoints[0]?.id))).status).toBe(202)
+    expect((await under.send(ping(under.service.endpoints[1]?.id))).status).toBe(401)
+    expect((await under.send(ping({ like: '%' }))).status).toBe(401)
+  })
+
   it('about a task that was not asked for here', async () => {
     const other = { ...view(), client_ref: 'of-another-client' }
     expect((await under.send(under.service.signed('task.done.v1', other))).status).toBe(200)
