@@ -91,7 +91,8 @@ class Editor:
     http: httpx.AsyncClient
 
     async def call(self, method: str, path: str, **options: Any) -> Document:
-        answer = await self.http.request(method, f"/api{path}", params={"depth": 0}, **options)
+        params = {"depth": 0, **options.pop("params", {})}
+        answer = await self.http.request(method, f"/api{path}", params=params, **options)
         assert answer.is_success, answer.text
         found: Document = answer.json()
         return found

@@ -1,6 +1,8 @@
 """PayloadCMS with the plugin, daprd and all services, as an editor meets them: nothing is faked."""
 
 import asyncio
+import json
+import time
 from dataclasses import replace
 
 import httpx
@@ -131,7 +133,7 @@ async def delivered(room: Newsroom) -> list[Document]:
     async with asyncio.timeout(60):
         while True:
             found = await room.service.http.get(f"/api/v1/webhooks/{endpoint['id']}/deliveries")
-            deliveries: list[Document] = found.json()
+            deliveries: list[Document] = found.json()["items"]
             if all(delivery["state"] == "delivered" for delivery in deliveries):
                 return deliveries
             await asyncio.sleep(0.1)
@@ -152,6 +154,17 @@ async def test_two_replicas_over_one_database_make_each_document_once(newsrooms:
     assert len((await room.service.http.get("/api/v1/webhooks")).json()) == 1
 
 
+async def test_a_page_watches_with_a_ticket_and_never_sees_the_key(room: Newsroom) -> None:
+    opened = await room.editor.call("GET", "/media-tasks/live", params={"project": room.project["id"]})
+    assert room.service.key not in opened["url"]
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as page, page.stream("GET", opened["url"]) as feed:
+        asked = await room.editor.ask(room.project)
+        lines = feed.aiter_lines()
+        while await anext(lines) != "event: task.done.v1":
+            pass
+        assert json.loads((await anext(lines)).removeprefix("data: "))["client_ref"] == asked["requestId"]
+
+
 async def test_a_forged_webhook_changes_nothing(room: Newsroom) -> None:
     done = await room.editor.done(await room.editor.ask(room.project))
     forged = {
@@ -159,7 +172,7 @@ async def test_a_forged_webhook_changes_nothing(room: Newsroom) -> None:
         "timestamp": "2026-01-01T00:00:00Z",
         "data": {**await room.service.status(done["taskId"]), "seq": 1000, "status": "failed"},
     }
-    signature = {"webhook-id": "msg_1", "webhook-timestamp": "1767225600", "webhook-signature": "v1,Zm9yZ2Vk"}
+    signature = {"webhook-id": "msg_1", "webhook-timestamp": f"{time.time():.0f}", "webhook-signature": "v1,Zm9yZ2Vk"}
     async with httpx.AsyncClient() as stranger:
         answer = await stranger.post(f"{room.server.url}/api/media-tasks/webhook", json=forged, headers=signature)
     assert answer.status_code == 401
