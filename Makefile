@@ -9,6 +9,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/movie-tasks
 OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 export UV := $(or $(shell command -v uv),$(OWN_UV))
 PYTHON := .venv/bin/python
+PAYLOADCMS := services/payloadcms
 export MOVIE_TASKS_COMPONENTS := dapr-components/local
 # Evaluated where it is used: finding the Dapr runtime may mean building it.
 WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
@@ -59,8 +60,12 @@ $(OWN_UV):
 	$(UV) sync --frozen --all-packages
 	@touch $@
 
+$(PAYLOADCMS)/node_modules/.synced: $(PAYLOADCMS)/package-lock.json
+	cd $(PAYLOADCMS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 .PHONY: test
-test: check test-simulation test-integration test-postgres test-distributed ## All tests
+test: check test-payload test-simulation test-integration test-e2e test-postgres test-distributed ## All tests
 
 .PHONY: check
 check: lint types layers test-unit ## The inner loop: lint, types, layers, unit and contract tests
@@ -78,7 +83,7 @@ format: .venv/.synced ## Let ruff put things right
 
 .PHONY: types
 types: .venv/.synced ## mypy, strict, tests too
-	$(PYTHON) -m mypy services/*/src services/gpu_worker/training tests dapr-components
+	$(PYTHON) -m mypy $(filter-out $(PAYLOADCMS)/src,$(wildcard services/*/src)) services/gpu_worker/training tests dapr-components
 
 .PHONY: layers
 layers: .venv/.synced ## Who may import whom
@@ -100,6 +105,14 @@ simulate: .venv/.synced ## The same from any seed: make simulate SEED=1 RUNS=100
 test-integration: setup ## On real daprd, real pipelines and real files
 	$(WITH_DAPR) $(PYTHON) -m pytest tests/integration -q --timeout=400
 
+.PHONY: test-payload
+test-payload: $(PAYLOADCMS)/node_modules/.synced ## The PayloadCMS plugin by itself: lint, types, and a real Payload; needs Node 20
+	cd $(PAYLOADCMS) && npm run check
+
+.PHONY: test-e2e
+test-e2e: setup $(PAYLOADCMS)/node_modules/.synced ## A real PayloadCMS with the plugin, on the whole embedded platform
+	$(WITH_DAPR) $(PYTHON) -m pytest tests/e2e -q --timeout=400
+
 .PHONY: test-postgres
 test-postgres: .venv/.synced ## The unit and contract tests of all that keeps tables, over a real Postgres server
 	$(PYTHON) -m pytest tests/postgres -q
@@ -114,9 +127,17 @@ test-distributed: setup ## Broker, Postgres, S3, replicas, and everything broken
 bench: setup ## Measure what the platform costs, as a table
 	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench
 
+.PHONY: bench-live
+bench-live: setup ## How long it takes from publishing an event until live watchers have it
+	$(WITH_DAPR) $(PYTHON) -m tests.benchmarks.bench_live
+
 .PHONY: bench-gpu
 bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU
 	$(PYTHON) -m tests.benchmarks.bench_gpu
+
+.PHONY: bench-webhooks
+bench-webhooks: .venv/.synced ## What one dead receiver of webhooks costs forty-nine others
+	$(PYTHON) -m tests.benchmarks.bench_webhooks
 
 .PHONY: bench-distributed
 bench-distributed: setup ## The same of the distributed platform, beside Celery; MINUTES=10 for a long run of events

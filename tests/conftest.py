@@ -101,8 +101,7 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture
-def serve(world: World) -> Serve:
+def serving_of(world: World) -> Serve:
     @asynccontextmanager
     async def serving(services: Sequence[Service]) -> AsyncIterator[Running]:
         around = Surroundings(publisher=world.bus, clock=world.clock, app_api_token=TOKEN)
@@ -115,6 +114,11 @@ def serve(world: World) -> Serve:
             yield Running(app, http)
 
     return serving
+
+
+@pytest.fixture
+def serve(world: World) -> Serve:
+    return serving_of(world)
 
 
 @pytest.fixture

@@ -20,13 +20,12 @@ key, count, batch, threads = sys.argv[1], *(int(argument) for argument in sys.ar
 models, output = Path(sys.argv[5]), Path(sys.argv[6])
 torch.set_num_threads(threads)
 [entry] = read_catalog(only=[key]).models
-pipeline = weights.load(entry, weights.fetch(entry, models), torch.float32)
+pipeline = weights.load(entry, weights.fetch(entry, models))
 pipeline.set_progress_bar_config(disable=True)
-defaults = {name: one.default for name, one in entry.parameters.items() if one.default not in (None, "random")}
 
 
 def make(seeds: range) -> None:
-    params: list[dict[str, Any]] = [{**defaults, "prompt": "a red circle", "seed": seed} for seed in seeds]
+    params: list[dict[str, Any]] = [{**entry.defaults, "prompt": "a red circle", "seed": seed} for seed in seeds]
     for seed, media in zip(seeds, generate(pipeline, entry, params, {}, lambda *_: None), strict=True):
         folder = output / str(seed)
         folder.mkdir(exist_ok=True)

@@ -74,15 +74,12 @@ class Bench:
         return f"gpu-worker-{self.entry.medium.value}-bench"
 
     async def _assigned(self, number: int) -> Task:
-        defaults = {
-            name: one.default for name, one in self.entry.parameters.items() if one.default not in (None, "random")
-        }
         return await self.worker.assigned(
             self._name,
             id=task_id_for("bench", str(number)),
             model=self.entry.key,
             medium=self.entry.medium,
-            params={**defaults, "prompt": "a red circle", "seed": number},
+            params={**self.entry.defaults, "prompt": "a red circle", "seed": number},
         )
 
     async def _until(self, true: object) -> None:

@@ -145,6 +145,9 @@ async def live_server(world: World, database: str, **settings: Any) -> AsyncIter
     server, listening = GuestServer(config), listen(config)
     # What the kernel takes for a client that reads nothing is no part of what is tested, and would be megabytes.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+    # Nor is when it would end the connection.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
     port: int = listening.getsockname()[1]
     serving = asyncio.create_task(server.serve([listening]))
     limits = httpx.Limits(max_connections=1000)

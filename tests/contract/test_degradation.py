@@ -172,4 +172,4 @@ async def test_notification_puts_everybody_off_and_forgets_nothing(
                 assert_not_now(await running.http.get(f"/api/v1/live/{path}", headers=headers))
             assert await running.deliver(task_changed(done, "test")) == "RETRY"
         assert await running.deliver(task_changed(done, "test")) == "SUCCESS"
-        assert len((await running.http.get(log, headers=headers)).json()) == 1
+        assert len((await running.http.get(log, headers=headers)).json()["items"]) == 1

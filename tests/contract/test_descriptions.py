@@ -4,6 +4,7 @@ After a change that is meant: `UPDATE_GOLDEN=1 make test-unit`, and look at the 
 """
 
 import json
+from pathlib import Path
 
 import pytest
 from contracts.asyncapi import describe
@@ -47,7 +48,7 @@ def test_asyncapi_names_every_topic_and_event() -> None:
     assert matches("asyncapi", described)
 
 
-async def test_openapi_is_as_it_was(world: World, serve: Serve, tmp_path) -> None:  # type: ignore[no-untyped-def]
+async def test_openapi_is_as_it_was(world: World, serve: Serve, tmp_path: Path) -> None:
     world.catalog = read_catalog()
     all_services = services(embedded_in(tmp_path), Credentials(), "memory:///", world.outside)
     async with serve([service for service in all_services if service.routers]) as running:

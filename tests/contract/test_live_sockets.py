@@ -193,10 +193,3 @@ async def test_empty_parts_of_a_message_do_not_pile_up(
         await asyncio.get_running_loop().sock_sendall(connection, begun + empty + ended)
         await until(lambda: protocols[0].frames[-1:] == [b"last"])
         assert protocols[0].frames == [b"first", b"last"]
-
-
-async def test_the_kernel_ends_what_takes_nothing_for_long(live: LiveServer) -> None:
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        return
-    [listening] = live.server.servers[0].sockets
-    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000

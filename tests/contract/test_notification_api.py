@@ -1,113 +1,26 @@
 """Webhooks and the live feed, from the point of view of who asks for them."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
-from contracts.events import FeedGrew, Message, TaskRejected, parse, task_changed, task_rejected
+from contracts.events import FeedGrew, Message, TaskRejected, parse, task_rejected
 from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords
-from contracts.tasks import Phase, Task
+from contracts.tasks import Phase
 from contracts.testing.examples import NOON, a_problem, a_task, a_task_in
 from contracts.topics import TASK_UPDATES
-from cryptography.fernet import Fernet
-from notification.adapters.sender import HttpxSender, Refused, _parse
-from notification.app import create
 from notification.handlers.registering import MOST_ENDPOINTS
-from notification.settings import NotificationSettings
 from standardwebhooks import Webhook
 
-from tests.conftest import Running, Serve, World, settle, until
-
-UNKNOWN = "00000000-0000-0000-0000-000000000000"
-
-
-@dataclass
-class Receiver:
-    """An HTTP server on a loopback port that keeps what it is sent and answers as it is told."""
-
-    port: int = 0
-    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[bytes] = field(default_factory=list)
-    hang: bool = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:] if line)}
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            self.received.append((headers, body))
-            if self.hang:
-                await asyncio.sleep(3600)
-            default = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
-            writer.write(self.answers.pop(0) if self.answers else default)
-            await writer.drain()
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    found = Receiver()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.port = server.sockets[0].getsockname()[1]
-    try:
-        yield found
-    finally:
-        server.close()
+from tests.conftest import Serve, World, settle, until
+from tests.contract.notifying import Api, Receiver, notifying, receiving
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as found:
         yield found
-
-
-@dataclass
-class Api:
-    running: Running
-    world: World
-    key: str
-    stranger: str
-
-    async def call(self, method: str, path: str, *, key: str | None = None, **options: Any) -> httpx.Response:
-        headers = {"X-API-Key": self.key if key is None else key}
-        return await self.running.http.request(method, f"/api/v1{path}", headers=headers, **options)
-
-    async def register(self, url: str, **more: Any) -> dict[str, Any]:
-        answer = await self.call("POST", "/webhooks", json={"url": url, **more})
-        assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    async def tell(self, task: Task) -> None:
-        assert await self.running.deliver(task_changed(task, "test")) == "SUCCESS"
-
-    async def log(self, endpoint_id: str) -> list[dict[str, Any]]:
-        deliveries: list[dict[str, Any]] = (await self.call("GET", f"/webhooks/{endpoint_id}/deliveries")).json()
-        return deliveries
-
-    async def tried(self, endpoint_id: str, tries: int) -> dict[str, Any]:
-        """The endpoint's only delivery once it was tried so often."""
-        async with asyncio.timeout(30):
-            while True:
-                log = await self.log(endpoint_id)
-                if log and log[0]["tries"] >= tries:
-                    return log[0]
-                await asyncio.sleep(0.002)
-
-    async def ring(self) -> None:
-        assert await self.running.ring("notification-retry-test") == 204
 
 
 @pytest.fixture
@@ -119,17 +32,8 @@ def webhook_timeout() -> str:
 async def api(
     world: World, serve: Serve, database_url: Callable[[str], str], webhook_timeout: str
 ) -> AsyncIterator[Api]:
-    settings = NotificationSettings(
-        notification_database=database_url("notification"),
-        webhook_encryption_keys=Fernet.generate_key().decode(),
-        webhook_private_hosts="127.0.0.0/8",
-        webhook_timeout=webhook_timeout,
-        media_url="memory:///",
-        replica="test",
-    )
-    key, stranger = await world.add_project("p1", "k1"), await world.add_project("p2", "k2")
-    async with serve([create(settings, world.outside)]) as running:
-        yield Api(running, world, key, stranger)
+    async with notifying(world, serve, database_url("notification"), webhook_timeout=webhook_timeout) as found:
+        yield found
 
 
 class TestWebhooks:
@@ -301,14 +205,6 @@ class TestWebhooks:
         assert answer.status_code == 422, answer.text
         assert answer.json()["errors"][0]["field"] == "url"
 
-    async def test_an_address_is_looked_at_again_when_it_is_used(self) -> None:
-        """A name that pointed elsewhere when it was registered is refused when it is sent to."""
-        sender = HttpxSender(timedelta(seconds=1), [])
-        answer = await sender.send("http://127.0.0.1:9/", b"{}", {})
-        assert answer.status is None
-        assert "not a public address" in answer.detail
-        await sender.aclose()
-
 
 class TestLive:
     """At the handlers; streams over real connections are tested with the whole platform."""
@@ -337,14 +233,3 @@ class TestLive:
 
     def _broadcast(self, api: Api) -> list[Message]:
         return [message for message in api.world.bus.messages if message.topic == TASK_UPDATES]
-
-
-def test_no_redirect_and_no_proxy_is_ever_followed() -> None:
-    sender = HttpxSender(timedelta(seconds=1), [])
-    assert sender._http.follow_redirects is False
-    assert sender._http.trust_env is False
-
-
-def test_addresses_are_parsed_before_they_are_judged() -> None:
-    with pytest.raises(Refused):
-        _parse("http://\x00/")

@@ -21,8 +21,8 @@ def a_pipeline(key: str, folder: Path, scheduler: str | None) -> Any:
     """As a process that was just started loads it."""
     entry = CATALOG[key]
     root = CATALOG[entry.shares or key]
-    loaded = weights.load(root, weights.fetch(root, folder), torch.float32)
-    pipeline = getattr(diffusers, entry.pipeline).from_pipe(loaded)
+    loaded = weights.load(root, weights.fetch(root, folder))
+    pipeline = weights.assemble(entry, loaded)
     if scheduler:
         pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -38,6 +38,17 @@ def run(key: str, pipeline: Any, generator: torch.Generator, after_step: Callabl
     output = pipeline(**arguments, output_type="np", callback_on_step_end=after_step)
     frames: np.ndarray[Any, Any] = output.frames if CATALOG[key].medium is Medium.VIDEO else output.images
     return frames
+
+
+def keeping(path: Path, generator: torch.Generator) -> Callable[..., Any]:
+    """What a pipeline is to call after each step, so that `path` has what it is resumed from."""
+
+    def after_step(pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if step + 1 == BROKEN_OFF_AFTER:
+            checkpoints.write(checkpoints.take(pipe, step + 1, tensors["latents"], [generator]), path)
+        return tensors
+
+    return after_step
 
 
 @pytest.mark.parametrize(
@@ -57,13 +68,7 @@ def run(key: str, pipeline: Any, generator: torch.Generator, after_step: Callabl
 def test_resumed_is_as_uninterrupted(models_folder: Path, tmp_path: Path, key: str, scheduler: str | None) -> None:
     path = tmp_path / "checkpoint.safetensors"
     pipeline, generator = a_pipeline(key, models_folder, scheduler), torch.Generator().manual_seed(3)
-
-    def keep(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if step + 1 == BROKEN_OFF_AFTER:
-            checkpoints.write(checkpoints.take(pipeline, step + 1, tensors["latents"], [generator]), path)
-        return tensors
-
-    uninterrupted = run(key, pipeline, generator, keep)
+    uninterrupted = run(key, pipeline, generator, keeping(path, generator))
 
     pipeline, generator = a_pipeline(key, models_folder, scheduler), torch.Generator().manual_seed(3)
     checkpoint = checkpoints.read(path)
@@ -88,12 +93,7 @@ def test_what_was_done_is_not_computed_again(models_folder: Path, tmp_path: Path
     pipeline.unet.forward = count
     path = tmp_path / "checkpoint.safetensors"
 
-    def keep(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if step + 1 == BROKEN_OFF_AFTER:
-            checkpoints.write(checkpoints.take(pipeline, step + 1, tensors["latents"], [generator]), path)
-        return tensors
-
-    run("tiny-image", pipeline, generator, keep)
+    run("tiny-image", pipeline, generator, keeping(path, generator))
     checkpoint = checkpoints.read(path)
     assert checkpoint is not None
     calls.clear()

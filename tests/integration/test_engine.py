@@ -38,15 +38,13 @@ async def engine(models_folder: Path) -> AsyncIterator[EngineProcess]:
 
 
 def a_job(folder: Path, model: str, name: str = "a", inputs: dict[str, str] | None = None, **params: Any) -> RunJob:
-    entry = CATALOG[model]
     given = {"prompt": "a red circle", "seed": 7} | params
-    defaults = {n: p.default for n, p in entry.parameters.items() if p.default not in (None, "random")}
     return RunJob(
         task_id=task_id_for("p", name),
         attempt=1,
         correlation_id="c",
         model=model,
-        params=defaults | given,
+        params=CATALOG[model].defaults | given,
         inputs=inputs or {},
         folder=str(folder),
     )

@@ -96,6 +96,28 @@ async def test_by_web_socket(platform: Platform) -> None:
         assert told[-1]["data"]["id"] == task["id"]
 
 
+async def test_a_tag_in_a_browser_with_the_progress_of_its_tasks(platform: Platform) -> None:
+    async with platform.project() as project:
+        made = (await project.http.post("/api/v1/live/tickets", json={"tag": "hero"})).json()
+        async with (
+            asyncio.timeout(60),
+            httpx.AsyncClient(base_url=platform.access.api) as browser,
+            aconnect_sse(browser, "GET", f"{made['sse']}&last_event_id=0") as source,
+        ):
+            assert source.response.status_code == 200
+            await project.submit(params={"steps": 1}, tags=["extra"])
+            task = await project.submit(params=SLOW, tags=["hero"])
+            told: list[Told] = []
+            async for event in source.aiter_sse():
+                if event.data:
+                    told.append((event.id or None, event.event, event.json()))
+                if event.event == "task.done.v1":
+                    break
+        assert {data.get("id") or data["task_id"] for _, _, data in told} == {task["id"]}
+        assert "task.progressed.v1" in [type_ for _, type_, _ in told]
+        assert made["ticket"] not in platform.log
+
+
 @pytest.mark.parametrize(("key", "task", "code"), [("wrong", None, 4401), (None, "unknown", 4404)])
 async def test_a_web_socket_is_for_ones_own_tasks(
     platform: Platform, key: str | None, task: str | None, code: int

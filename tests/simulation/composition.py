@@ -99,7 +99,7 @@ def compose(app: App, replica: str, outside: Outside, around: Surroundings, door
             )
             with (
                 patch.object(notification.app, "webhook_routes", _keep_notification(doors)),
-                patch.object(notification.app, "HttpxSender", lambda *_given: around.sender),
+                patch.object(notification.app, "H11Sender", lambda *_given: around.sender),
             ):
                 return notification.app.create(notifying, outside)
         case _:

@@ -17,7 +17,7 @@ from contracts.identifiers import task_id_for
 from contracts.media import Medium
 from contracts.tasks import Task
 from contracts.topics import TASK_REQUESTS
-from notification.domain import Answer
+from notification.domain.deliveries import Answer
 from submission.domain import Origin
 
 from tests.simulation.bus import Died, SimulatedBus

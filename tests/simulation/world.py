@@ -18,7 +18,7 @@ from contracts.errors import DependencyUnavailable
 from contracts.media import Medium
 from contracts.projects import Project
 from contracts.topics import STAGING, App, project_key, worker_app
-from notification.domain import ENDINGS
+from notification.domain.happenings import ENDINGS
 
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.composition import (

@@ -3,6 +3,11 @@
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_worker.engine.pipelines import pick_device
+from gpu_worker.engine.tiny_models import SHIPPED
 
 MEDIA = {
     "audio": ("training.audio", "tiny-stable-audio"),
@@ -10,7 +15,6 @@ MEDIA = {
     "video": ("training.video", "tiny-ltx-video"),
 }
 """The module that trains each medium's model, and the name the catalog knows it by."""
-SHIPPED = Path(__file__).parent.parent / "src" / "gpu_worker" / "models"
 
 
 def main() -> None:
@@ -20,7 +24,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the pipeline's folder; where it is shipped from unless said")
     arguments = parser.parse_args()
     module, name = MEDIA[arguments.medium]
-    importlib.import_module(module).make(arguments.folder, arguments.out or SHIPPED / name)
+    pipeline = importlib.import_module(module).trained(arguments.folder, pick_device())
+    _write(pipeline, arguments.out or SHIPPED / name)
+
+
+def _write(pipeline: Any, out: Path) -> None:
+    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
+    for weights in out.rglob("*.safetensors"):
+        # Written for their owner alone, and read by whichever user a worker runs as.
+        weights.chmod(0o644)
 
 
 if __name__ == "__main__":

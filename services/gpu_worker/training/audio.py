@@ -6,38 +6,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    CosineDPMSolverMultistepScheduler,
-    StableAudioDiTModel,
-    StableAudioPipeline,
-)
+from diffusers import CosineDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import PreTrainedTokenizerFast
 
 from training import audio_autoencoder, audio_clips, sounds
 from training.audio_autoencoder import LATENT_CHANNELS
 from training.audio_clips import Pool
 from training.loop import SEED, Stage, train
-from training.words import tokenizer_for
+from training.words import TEXT_WIDTH, text_encoder_for, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 24
 """In tokens, of which a word is one."""
-TEXT_WIDTH = 96
 HEADS, HEAD_WIDTH, LAYERS = 4, 32, 4
 DENOISER_STEPS, DENOISER_BATCH = 6000, 32
 UNCAPTIONED = 0.12
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
 
 
-def make(checkpoints: Path, out: Path) -> None:
-    """Trains from nothing, or from where `checkpoints` got to, and writes the pipeline to `out`."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def trained(folder: Path, device: torch.device) -> StableAudioPipeline:
+    """The pipeline, trained from nothing, or gone on with in `folder` where it was stopped."""
     torch.manual_seed(SEED)
     pool = audio_clips.synthesise()
     vae = audio_autoencoder.untrained().to(device)
-    audio_autoencoder.learn(vae, pool, checkpoints / "audio")
+    audio_autoencoder.learn(vae, pool, folder / "audio")
     latents = audio_autoencoder.encode(vae, pool)
     scheduler = CosineDPMSolverMultistepScheduler(
         sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=round(float(latents.square().mean().sqrt()), 3)
@@ -54,13 +48,9 @@ def make(checkpoints: Path, out: Path) -> None:
             learning_rate=1.5e-3,
             average=0.998,
         ),
-        checkpoints / "audio",
+        folder / "audio",
     )
-    pipeline = StableAudioPipeline(vae=vae, tokenizer=tokenizer, scheduler=scheduler, **dict(learned.items()))
-    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
-    for weights in out.rglob("*.safetensors"):
-        # Written for their owner alone, and read by whichever user a worker runs as.
-        weights.chmod(0o644)
+    return StableAudioPipeline(vae=vae, tokenizer=tokenizer, scheduler=scheduler, **dict(learned.items()))
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -70,19 +60,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 def _denoiser(tokenizer: PreTrainedTokenizerFast) -> torch.nn.ModuleDict:
     """All that is learned in the second stage, under the names the pipeline has for it."""
-    text_encoder = T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokenizer),
-            d_model=TEXT_WIDTH,
-            d_kv=24,
-            d_ff=2 * TEXT_WIDTH,
-            num_layers=2,
-            num_heads=4,
-            dropout_rate=0.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
+    text_encoder = text_encoder_for(tokenizer)
     transformer = StableAudioDiTModel(
         sample_size=sounds.FRAMES,
         in_channels=LATENT_CHANNELS,
@@ -139,7 +117,7 @@ def _predict(
     seconds: torch.Tensor,
 ) -> torch.Tensor:
     """The networks called the way `StableAudioPipeline` calls them."""
-    words = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").to(scaled.device)
+    words = tokens_of(tokenizer, captions).to(scaled.device)
     text = learned["text_encoder"](words.input_ids, attention_mask=words.attention_mask)[0]
     text = learned["projection_model"](text_hidden_states=text).text_hidden_states
     text = text * words.attention_mask.unsqueeze(-1)

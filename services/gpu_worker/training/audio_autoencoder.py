@@ -139,8 +139,8 @@ def _spectral_distance(
     return weight * (a.log() - b.log()).abs().mean() + torch.linalg.norm(a - b) / torch.linalg.norm(b)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
 def encode(vae: Any, pool: Pool) -> torch.Tensor:
     """The means of the clips' latents, `(clips, channels, FRAMES)`."""
     batches = tqdm(pool.samples.split(32), desc="latents", mininterval=5)
-    return torch.cat([posterior(vae, waveforms(batch, vae.device)).mode() for batch in batches])
+    with torch.no_grad():
+        return torch.cat([posterior(vae, waveforms(batch, vae.device)).mode() for batch in batches])

@@ -44,25 +44,30 @@ def synthesise(bands: torch.Tensor) -> torch.Tensor:
     return functional.conv_transpose1d(joined, kernel, stride=BANDS, padding=BANDS // 2)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
 def set_outer_layers(vae: Any) -> None:
     """Makes `analyse` of the encoder's first two blocks, and `synthesise` of the decoder's last two."""
     encoder, decoder = vae.encoder, vae.decoder
-    for block in (encoder.block[0], encoder.block[1], decoder.block[-2], decoder.block[-1]):
+    first = filters()
+    within = _within_bands(first)
+    impulse = torch.eye(7)[3].view(1, 1, 7)
+    with torch.no_grad():
+        _pass_through(encoder.block[0], encoder.block[1], decoder.block[-2], decoder.block[-1])
+        decoder.snake1.alpha.fill_(IDENTITY)
+        _set(encoder.conv1, impulse)
+        _set(encoder.block[0].conv1, first.unsqueeze(1))
+        _set(encoder.block[1].conv1, within)
+        _set(decoder.block[-2].conv_t1, within)
+        _set(decoder.block[-1].conv_t1, first.unsqueeze(1))
+        _set(decoder.conv2, impulse)
+
+
+def _pass_through(*blocks: Any) -> None:
+    """Leaves of each block only the convolution that changes its rate."""
+    for block in blocks:
         block.snake1.alpha.fill_(IDENTITY)
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
             unit.conv2.weight_g.zero_()
             unit.conv2.bias.zero_()
-    decoder.snake1.alpha.fill_(IDENTITY)
-    first = filters()
-    within = _within_bands(first)
-    impulse = torch.eye(7)[3].view(1, 1, 7)
-    _set(encoder.conv1, impulse)
-    _set(encoder.block[0].conv1, first.unsqueeze(1))
-    _set(encoder.block[1].conv1, within)
-    _set(decoder.block[-2].conv_t1, within)
-    _set(decoder.block[-1].conv_t1, first.unsqueeze(1))
-    _set(decoder.conv2, impulse)
 
 
 def _within_bands(first: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,10 @@ import json
 import time
 from pathlib import Path
 
-from training.__main__ import MEDIA, SHIPPED
+from gpu_worker.engine.tiny_models import SHIPPED
+
+from training.__main__ import MEDIA
+from training.scoring.grades import Row
 
 BEGIN, END = "<!-- grades -->", "<!-- end of grades -->"
 
@@ -25,22 +28,16 @@ def main() -> None:
     folder = arguments.folder / MEDIA[arguments.medium][1]
     started = time.monotonic()
     grades, sheet = grading.grade(folder, arguments.prompts, arguments.seed)
-    rows = [
-        (task, kind, sum(rights), len(rights))
-        for task, kinds in grades.items()
-        for kind, rights in [*sorted(kinds.items()), ("all", [right for some in kinds.values() for right in some])]
-    ]
-    keys = ("task", "kind", "right", "of")
-    report = {"seed": arguments.seed, "grades": [dict(zip(keys, row, strict=True)) for row in rows]}
+    rows = list(grades.rows())
+    report = {"seed": arguments.seed, "grades": [row._asdict() for row in rows]}
     (folder / "grades.json").write_text(json.dumps(report, indent=2) + "\n")
-    # A palette tells them as well and takes a third of the bytes.
-    sheet.quantize(128).save(folder / "contact-sheet.png", optimize=True)
+    sheet.save(folder / "contact-sheet.png", optimize=True)
     table = _table(rows)
     _put_into_card(folder / "README.md", table)
     print(f"{table}\n\n{(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _table(rows: list[tuple[str, str, int, int]]) -> str:
+def _table(rows: list[Row]) -> str:
     lines = [f"| {task} | {kind} | {right} | {of} | {right / of:.0%} |" for task, kind, right, of in rows]
     return "\n".join(["| task | kind of prompt | right | of | share |", "|---|---|---|---|---|", *lines])
 

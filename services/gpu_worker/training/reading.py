@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from training.loop import Stage
+from training.words import tokens_of
 
 STEPS = 700
 BATCH = 48
@@ -68,13 +69,6 @@ class Reader(torch.nn.Module):  # type: ignore[misc]
             if self._causal
             else (read.attention_mask == 1)
         )
-
-
-def tokens_of(tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> Any:
-    """As the pipelines make them: cut or padded to the longest."""
-    return tokenizer(
-        prompts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-    )
 
 
 def reading_stage(name: str, reader: Reader) -> Stage:

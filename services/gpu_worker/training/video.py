@@ -7,15 +7,14 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
 from torch.nn.functional import l1_loss, mse_loss
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from training.loop import SEED, Loss, Stage, train
 from training.motions import FRAME_RATE, Scene, render, render_pieces, scenes
-from training.reading import Reader, reading_stage, tokens_of
-from training.words import tokenizer_for
+from training.reading import Reader, reading_stage
+from training.words import TEXT_WIDTH, text_encoder_for, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 128
-TEXT_WIDTH = 96
 LATENT_CHANNELS = 32
 
 AUTOENCODER_STEPS = 2000
@@ -37,17 +36,12 @@ SHIFT = 2.0
 """Of the noise levels towards the noisy ones, where it is settled what goes where."""
 
 
-def make(folder: Path, out: Path) -> None:
-    """Trains the pipeline from nothing, or goes on in `folder` where it was stopped, and writes it to `out`."""
-    pipeline = trained(folder, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    pipeline.to(dtype=torch.float16).save_pretrained(out, safe_serialization=True)
-
-
 def trained(folder: Path, device: torch.device) -> LTXPipeline:
+    """The pipeline, trained from nothing, or gone on with in `folder` where it was stopped."""
     torch.manual_seed(SEED)
     tokenizer = _tokenizer()
     vae, transformer = _autoencoder().to(device), _transformer().to(device)
-    text_encoder = _text_encoder(tokenizer).to(device)
+    text_encoder = text_encoder_for(tokenizer).to(device)
     train(Stage("video-autoencoder", vae, _autoencoder_loss(vae), AUTOENCODER_STEPS, learning_rate=8e-4), folder)
     with torch.no_grad():
         pool, latents = _pool(vae, folder / "video-latents.pt")
@@ -118,22 +112,6 @@ def _transformer() -> LTXVideoTransformer3DModel:
         cross_attention_dim=4 * 28,
         num_layers=4,
         caption_channels=TEXT_WIDTH,
-    )
-
-
-def _text_encoder(tokenizer: PreTrainedTokenizerFast) -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokenizer),
-            d_model=TEXT_WIDTH,
-            d_kv=24,
-            d_ff=2 * TEXT_WIDTH,
-            num_layers=2,
-            num_heads=4,
-            dropout_rate=0.0,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
     )
 
 

@@ -19,6 +19,7 @@ const {
   PAYLOAD_URL = 'http://127.0.0.1:3000',
   MEDIA_DIR = path.join(here, 'media'),
   IMPORT_RESULTS_BYTES,
+  RECONCILE_CRON,
   SILENT_MINUTES,
 } = process.env
 
@@ -38,7 +39,7 @@ export default buildConfig({
       webhook: { url: PAYLOAD_URL },
       mediaUpload: { staticDir: MEDIA_DIR },
       importResults: IMPORT_RESULTS_BYTES ? { maxBytes: Number(IMPORT_RESULTS_BYTES) } : undefined,
-      reconciling: SILENT_MINUTES ? { silentMinutes: Number(SILENT_MINUTES) } : undefined,
+      reconciling: SILENT_MINUTES ? { silentMinutes: Number(SILENT_MINUTES), cron: RECONCILE_CRON } : undefined,
     }),
   ],
 })

@@ -76,7 +76,8 @@ export async function changeTask(
     data,
     depth: 0,
     overrideAccess: true,
-    context: { ...req?.context, ...ownWrite },
-    req,
+    context: { ...ownWrite },
+    // The same transaction and not the same request: the mark would stay on it, and on what else it does.
+    req: req && { transactionID: req.transactionID, user: req.user },
   })
 }

@@ -108,8 +108,11 @@ export function settingsOf(options: MediaTasksOptions, usersSlug: string, apiRou
     },
     mediaUpload: options.mediaUpload ?? {},
     access: { isAdmin: hasAdminRole, ...options.access },
-    publishing: { attempts: 12, delay: 1000, ...options.publishing },
-    reconciling: { cron: '* * * * *', silentMinutes: 5, ...options.reconciling },
+    publishing: { attempts: options.publishing?.attempts ?? 12, delay: options.publishing?.delay ?? 1000 },
+    reconciling: {
+      cron: options.reconciling?.cron ?? '* * * * *',
+      silentMinutes: options.reconciling?.silentMinutes ?? 5,
+    },
     autoRun: options.autoRun ?? true,
     catalogSeconds: options.catalogSeconds ?? 30,
     slugs,

@@ -80,7 +80,8 @@ async def test_what_can_never_work_is_dead_lettered_and_the_others_are_told() ->
 
 
 async def test_a_bug_is_dead_lettered_and_the_other_services_hear_the_event() -> None:
-    bus, told = InMemoryBus(), []  # type: ignore[var-annotated]
+    told: list[str] = []
+    bus = InMemoryBus()
     services = [Service("a", [], KeyError("bug")).subscriber, Service("b", told).subscriber]
     assert await deliveries(bus, *services).deliver(GOOD) is Answer.SUCCESS
     assert told == ["b", "b after"]

@@ -46,6 +46,16 @@ def test_defaults_fill_in_what_a_request_leaves_out() -> None:
     assert request.max_failures == 3
 
 
+def test_every_accepted_request_has_the_defaults_and_what_must_be_given_or_is_drawn_besides() -> None:
+    for entry in CATALOG.models:
+        inputs = {name: task_id_for("p", name) for name in entry.inputs}
+        given = {name: "a red circle" for name, p in entry.open_parameters.items() if p.default is None}
+        request, _ = accept(model=entry.key, params=given, inputs=inputs)
+        drawn = {name for name, p in entry.parameters.items() if p.default == "random"}
+        accepted = {name: value for name, value in request.params.items() if name not in drawn}
+        assert accepted == {name: v for name, v in entry.defaults.items() if name in entry.open_parameters} | given
+
+
 def test_a_random_default_is_drawn_once_and_written_down() -> None:
     first, digest = accept()
     second, same_digest = VALIDATOR.accept(
@@ -154,6 +164,12 @@ SHIPPED = (Path(read_catalog.__code__.co_filename).parent / "catalog.yaml").read
         ("default: 128, size: true", "size: true", "size and has no default"),
         ("run_seconds: 1\n", "run_seconds: 20\n", "one by one in time"),
         ("    inputs:", "    batching: {max: 2}\n    inputs:", "one task at a time"),
+        ("{channels_last: true}", "{channels_last: 3}", "valid boolean"),
+        ("{channels_last: true}", "{first_block_cache: 1.5}", "less than 1"),
+        ("{channels_last: true}", "{first_block_cache: 0.1}", "whole batch"),
+        ("{channels_last: true}", "{attention: [flash]}", "valid string"),
+        ("{channels_last: true}", "{attention: flash_hub}", "code of others"),
+        ("{channels_last: true}", "{quantise: true}", "Extra inputs"),
         ("version: 1", "version: 2", "version"),
         ("version: 1", "version: [", "while parsing"),
         ("version: 1", "version: !!python/object/apply:os.system ['true']", "constructor"),

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 from contracts.testing.examples import NOON, a_worker
-from contracts.workers import GpuReading, WorkerState, WorkerStatus
+from contracts.workers import MB, GpuReading, WorkerState, WorkerStatus
 from gpu_worker.adapters.metrics import WorkerMetrics
 from gpu_worker.adapters.nvml import NvmlMonitor
 from prometheus_client import CollectorRegistry, generate_latest
-
-MB = 1024 * 1024
 
 
 class DriverError(Exception):

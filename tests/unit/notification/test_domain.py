@@ -6,7 +6,8 @@ import pytest
 from contracts.testing.examples import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from notification.domain import ENDINGS, RETRY_AFTER, Answer, Happening, next_try, read_retry_after, wants
+from notification.domain.deliveries import RETRY_AFTER, Answer, next_try, read_retry_after
+from notification.domain.happenings import ENDINGS, Happening, wants
 
 RANDOM = random.Random(1)
 REFUSED = Answer(500, "Internal Server Error")
@@ -27,6 +28,14 @@ def test_waits_follow_the_schedule_with_a_little_jitter(tries: int, seed: int) -
 
 def test_after_the_schedule_it_is_given_up() -> None:
     assert next_try(10, REFUSED, NOON, RANDOM) is None
+
+
+@given(st.integers(10, 1000))
+def test_but_not_while_its_endpoint_accepts_nothing_at_all(tries: int) -> None:
+    again = next_try(tries, REFUSED, NOON, RANDOM, hopeless=False)
+    assert again is not None
+    assert again >= NOON + RETRY_AFTER[-1]
+    assert next_try(tries, Answer(410, "Gone"), NOON, RANDOM, hopeless=False) is None
 
 
 def test_gone_is_gone() -> None:
@@ -56,6 +65,34 @@ def test_a_receiver_may_ask_for_more_time_but_not_for_less() -> None:
 )
 def test_retry_after(header: str | None, wait: timedelta | None) -> None:
     assert read_retry_after(header) == wait
+
+
+@pytest.mark.parametrize(
+    ("header", "date", "wait"),
+    [
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", timedelta(minutes=1)),
+        ("Wed, 21 Oct 2026 07:26:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", timedelta()),
+        ("Wed, 21 Oct 2099 07:26:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", timedelta(days=1)),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "soon", None),
+        ("Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 2026 07:27:00 GMT", None),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT", None),
+    ],
+)
+def test_retry_after_a_moment_of_the_receivers_own_clock(header: str, date: str, wait: timedelta | None) -> None:
+    assert read_retry_after(header, date) == wait
+
+
+@given(st.text(), st.text())
+def test_nothing_that_a_receiver_writes_puts_a_webhook_off_for_long(header: str, date: str) -> None:
+    wait = read_retry_after(header, date)
+    assert wait is None or timedelta() <= wait <= timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"), [(429, timedelta(minutes=5)), (503, timedelta(minutes=5)), (500, None), (301, None)]
+)
+def test_who_is_asked_too_much_wants_peace(status: int, wanted: timedelta | None) -> None:
+    assert Answer(status, "", timedelta(minutes=5)).wants_peace == wanted
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 from contracts.testing.examples import NOON
-from notification.domain import Allowance, Gap, Scope, gap_after, page_may_open
+from notification.domain.live import Allowance, Gap, Scope, gap_after, page_may_open
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Two replicas of notification over one database, one state store and one bus."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,10 +14,9 @@ from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON
 from notification.adapters.feed import SqlFeed
 from notification.adapters.tables import Table
-from notification.adapters.webhooks import SqlEndpoints
-from notification.domain import Happening, Scope
+from notification.domain.happenings import Happening
+from notification.domain.live import Scope
 from notification.handlers.watching import Watching
-from notification.ports import Endpoint
 
 Urls = Callable[[str], str]
 ENVELOPE = CloudEvent(id="x", source="/test", type="feed.grew.v1", data={})
@@ -130,19 +128,3 @@ async def test_watchers_of_one_are_told_what_the_other_has_stored(
                     await watching.on_feed_grew(FeedGrew(position=position), ENVELOPE)
             async with asyncio.timeout(30):
                 assert [await told.get() for _ in range(10)] == list(range(0, 20, 2))
-
-
-async def test_no_project_gets_more_endpoints_than_it_may_have(database_url: Urls) -> None:
-    url = database_url("notification")
-    async with replica(url) as (first, _, _), replica(url) as (second, _, _):
-
-        def endpoint(number: int) -> Endpoint:
-            return Endpoint(f"e{number}", "p1", "https://example.org/", ("*",), b"", True, NOON)
-
-        both = [SqlEndpoints(first), SqlEndpoints(second)]
-        added = await asyncio.gather(*(both[number % 2].add(endpoint(number), 5) for number in range(12)))
-        assert Counter(added) == {True: 5, False: 7}
-        made = await both[0].of_project("p1")
-        assert len(made) == 5
-        await both[1].remove(made[2].id)
-        assert await both[0].add(endpoint(100), 5)

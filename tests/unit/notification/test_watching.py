@@ -9,7 +9,8 @@ from contracts.records import TaskRecords
 from contracts.tasks import Phase, ProcessingProgress
 from contracts.testing import InMemoryState, SettableClock
 from contracts.testing.examples import NOON, a_task
-from notification.domain import Happening, Scope
+from notification.domain.happenings import Happening
+from notification.domain.live import Scope
 from notification.handlers.watchers import BACKLOG, Item, Watcher
 from notification.handlers.watching import OVERLAP, REPLAY, Watching
 

@@ -162,8 +162,10 @@ async def test_a_result_nobody_wants_any_more_is_not_stored(storage: Storage) ->
 
 
 @pytest.mark.parametrize("refused", ["thumbnail.webp", "manifest.json", "media:"])
-async def test_a_cancel_between_two_tries_leaves_no_files_behind(storage: Storage, world: World, refused: str) -> None:
-    task = await _half_stored(storage, world, refused)
+async def test_a_cancel_between_two_tries_leaves_no_files_behind(
+    storage: Storage, world: World, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    task = await _half_stored(storage, world, monkeypatch, refused)
     await storage.tasks.change(task.id, lambda _found: RequestCancel())
     await storage.ring_due()
     await until(lambda: bool(world.bus.types))
@@ -171,8 +173,10 @@ async def test_a_cancel_between_two_tries_leaves_no_files_behind(storage: Storag
     assert await storage.keys("projects") == []
 
 
-async def test_a_cancel_of_what_is_stored_already_comes_too_late(storage: Storage, world: World) -> None:
-    task = await _half_stored(storage, world, "task:")
+async def test_a_cancel_of_what_is_stored_already_comes_too_late(
+    storage: Storage, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await _half_stored(storage, world, monkeypatch, "task:")
     await storage.tasks.change(task.id, lambda _found: RequestCancel())
     await storage.ring_due()
     await until(lambda: bool(world.bus.types))
@@ -181,7 +185,7 @@ async def test_a_cancel_of_what_is_stored_already_comes_too_late(storage: Storag
     assert found.result is not None and await media_records(world.state).get(found.result.id) == found.result
 
 
-async def _half_stored(storage: Storage, world: World, refused: str) -> Task:
+async def _half_stored(storage: Storage, world: World, monkeypatch: pytest.MonkeyPatch, refused: str) -> Task:
     """A result whose storing came as far as to the key that is refused; it is due to be tried again."""
     put, create, replace = world.objects.put, world.state.create, world.state.replace
     refusals: list[str] = []
@@ -204,12 +208,13 @@ async def _half_stored(storage: Storage, world: World, refused: str) -> Task:
         await replace(key, value, etag)
 
     task = await storage.produce()
-    world.objects.put = refuse_object  # type: ignore[method-assign]
-    world.state.create, world.state.replace = refuse_create, refuse_replace  # type: ignore[method-assign]
-    await storage.hear(task)
-    await until(lambda: bool(refusals))
-    await settle(world)
-    world.objects.put, world.state.create, world.state.replace = put, create, replace  # type: ignore[method-assign]
+    with monkeypatch.context() as away:
+        away.setattr(world.objects, "put", refuse_object)
+        away.setattr(world.state, "create", refuse_create)
+        away.setattr(world.state, "replace", refuse_replace)
+        await storage.hear(task)
+        await until(lambda: bool(refusals))
+        await settle(world)
     world.clock.advance(minutes=5)
     return task
 

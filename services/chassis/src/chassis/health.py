@@ -1,16 +1,15 @@
 """`/healthz`: the process lives. `/readyz`: everything it needs answers, and daprd delivers to it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 
-import httpx
 from contracts.errors import DependencyUnavailable, RetryableError
 from contracts.topics import Topic
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from chassis.sidecar import Sidecar
-
 Check = Callable[[], Awaitable[None]]
+Subscriptions = Callable[[], Awaitable[Set[tuple[str, str]]]]
+"""Component and topic of each; raises `DependencyUnavailable`."""
 
 
 def health_routes(checks: Mapping[str, Check]) -> APIRouter:
@@ -37,18 +36,12 @@ async def _outcome(check: Check) -> str:
     return "ok"
 
 
-def sidecar_check(sidecar: Sidecar, topics: Sequence[Topic]) -> Check:
+def sidecar_check(subscriptions: Subscriptions, topics: Sequence[Topic]) -> Check:
     """daprd asks for subscriptions once; when that call fails it goes on without any, and says nothing."""
     wanted = {(topic.component.value, topic.name) for topic in topics}
 
     async def check() -> None:
-        try:
-            async with httpx.AsyncClient(timeout=3) as http:
-                answer = await http.get(f"{sidecar.http_address}/v1.0/metadata", headers=sidecar.headers)
-                answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise DependencyUnavailable(f"the Dapr sidecar does not answer: {error}") from error
-        held = {(found["pubsubname"], found["topic"]) for found in answer.json().get("subscriptions", [])}
+        held = await subscriptions()
         if missing := sorted(f"{component}/{name}" for component, name in wanted - held):
             raise DependencyUnavailable(f"the Dapr sidecar does not deliver {', '.join(missing)}")
 

@@ -12,7 +12,7 @@ from asgi_correlation_id import correlation_id
 _SECRETS = (
     (re.compile(r"\bmt_([A-Za-z0-9]+)_[A-Za-z0-9_-]+"), r"mt_\1_…"),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=]+"), "whsec_…"),
-    # What Fernet has sealed: tickets for the live feed and links to files, which browsers send in the address.
+    # What Fernet has sealed: tickets and links, which browsers send in the address.
     (re.compile(r"gAAAA[A-Za-z0-9_-]{40,}"), "gAAAA…"),
     (re.compile(r"(?i)\b(api_key|link|ticket|x-api-key|x-admin-key|dapr-api-token)([=:]\s*)[^\s&\"']+"), r"\1\2…"),
 )

@@ -30,6 +30,7 @@ STATUS: Mapping[type[MovieTasksError], int] = {
     errors.AlreadyExists: 409,
     errors.IllegalTransition: 409,
     errors.StaleAttempt: 409,
+    errors.EndpointDisabled: 409,
     errors.MalformedEvent: 400,
     errors.LimitReached: 429,
     errors.StateConflict: 503,
@@ -47,7 +48,7 @@ _DESCRIPTIONS = {
     413: "The body is larger than allowed",
     415: "Not a kind of file that is taken here",
     422: "The request does not fit; `errors` names field, allowed range and given value",
-    429: "As many as there may be at once; `Retry-After` says when to try again",
+    429: "More than there may be at once, or more often; `Retry-After` says when to try again",
     503: "Something this service needs does not answer; try again",
 }
 

@@ -96,7 +96,7 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
             app.include_router(router)
     checks: dict[str, Check] = {"start": start.check}
     if around.sidecar:
-        checks["sidecar"] = sidecar_check(around.sidecar, topics)
+        checks["sidecar"] = sidecar_check(around.sidecar.subscriptions, topics)
     for service in services:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
     app.include_router(health_routes(checks))

@@ -25,6 +25,8 @@ SHORTEST_TOKEN = 16
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)]
+"""Port numbers, comma separated."""
 
 
 def _all_origins(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -75,9 +75,23 @@ class Sidecar:
 
     async def check(self) -> None:
         """Raises `DependencyUnavailable` unless daprd answers soon."""
+        await self._look(self._http)
+
+    async def subscriptions(self) -> set[tuple[str, str]]:
+        """Component and topic of all that daprd delivers from. Raises `DependencyUnavailable`."""
+        try:
+            answer = await self._http.get("/v1.0/metadata", headers=self.headers)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise DependencyUnavailable(f"the Dapr sidecar does not answer: {reason}") from error
+        return {(found["pubsubname"], found["topic"]) for found in answer.json().get("subscriptions", [])}
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
         if self._health is None:
             raise DependencyUnavailable("the connection to the Dapr sidecar is not open")
-        await self._look(self._health)
+        return self._health
 
     async def _look(self, http: httpx.AsyncClient) -> None:
         try:

@@ -20,17 +20,21 @@ async def take_due(
     `due`; should the taker die, the rows are due again by then.
     """
     key = [column.name for column in inspect(table).primary_key]
+
+    def of(row: Row[Any]) -> tuple[Any, ...]:
+        return tuple(getattr(row, name) for name in key)
+
     while True:
         taken = set()
         async with database.transaction() as tx:
             found = (await tx.execute(query, values)).all()
             # In one order by all, so that nobody waits for somebody who waits for them.
-            for row in sorted(found, key=lambda row: [getattr(row, name) for name in key]):
+            for row in sorted(found, key=of):
                 as_seen = {f"seen_{name}": getattr(row, name) for name in (*key, "due")}
                 if (await tx.execute(_put_off(table), {"until": until, **as_seen})).rowcount:
-                    taken.add(row)
+                    taken.add(of(row))
         if taken or not found:
-            return [row for row in found if row in taken]
+            return [row for row in found if of(row) in taken]
 
 
 @cache

@@ -15,6 +15,20 @@ ROUTES: Mapping[App, Sequence[str]] = {
 }
 
 
+UNSAID = """
+	log {
+		format filter {
+			request>uri query {
+				delete ticket
+				delete api_key
+			}
+			request>headers delete
+		}
+	}
+"""
+"""A request that no replica answers is logged whole, with the key or the ticket in it."""
+
+
 def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequence[int]]) -> Unit:
     """`upstreams` are the ports of each service's replicas; submission answers whatever no route names."""
     caddyfile = folder / "Caddyfile"
@@ -37,7 +51,7 @@ def _caddyfile(port: int, upstreams: Mapping[App, Sequence[int]]) -> str:
     for app, paths in ROUTES.items():
         handles += [f"\t@{app.value} path {' '.join(paths)}\n", _handle(f"@{app.value}", _proxy(upstreams[app]))]
     handles.append(_handle("", _proxy(upstreams[App.SUBMISSION])))
-    options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+    options = f"{{\n\tadmin off\n\tauto_https off\n\tpersist_config off{UNSAID}}}\n"
     return f"{options}http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n{''.join(handles)}}}\n"
 
 

@@ -145,6 +145,11 @@ class StaleAttempt(PermanentError):
     title = "Another attempt of this task has taken over"
 
 
+class EndpointDisabled(PermanentError):
+    code = "endpoint-disabled"
+    title = "The webhook endpoint is disabled"
+
+
 class MalformedEvent(PermanentError):
     code = "malformed-event"
     title = "The event does not follow its schema"
@@ -158,10 +163,10 @@ class StateConflict(RetryableError):
 
 
 class LimitReached(RetryableError):
-    """There are as many of something as there may be at once; a place is free once one of them ends."""
+    """More of something at once, or more often, than there may be; `detail` is for the caller."""
 
     code = "limit-reached"
-    title = "No more of these at once"
+    title = "No more of these now"
 
 
 class DependencyUnavailable(RetryableError):

@@ -8,6 +8,9 @@ from contracts.identifiers import ModelKey, TaskId, WorkerId
 from contracts.media import Medium
 from contracts.tasks import Phase, ProcessingProgress
 
+MB = 1024 * 1024
+"""In bytes: what every size in `_mb` is counted in."""
+
 
 class WorkerState(StrEnum):
     STARTING = "starting"

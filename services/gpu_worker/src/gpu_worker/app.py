@@ -59,7 +59,6 @@ def create_around(
         catalog=outside.catalog,
         milestones=Milestones(app, tasks, outside.publisher, settings.worker_keep_trying),
         files=Files(tasks, media_records(outside.state), outside.objects),
-        objects=outside.objects,
         engine=engine,
         faults=faults,
         sharing=Sharing(engine, outside.catalog, settings.worker_wait_for_batch),

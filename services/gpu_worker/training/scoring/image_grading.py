@@ -1,6 +1,5 @@
 """Grades the image model: from text, and from a picture of something else."""
 
-from collections import defaultdict
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,12 +10,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from training.drawing import unit
+from training.scoring.grades import Grades
 from training.scoring.image import mistakes
 from training.scoring.running import Model, Picture
-from training.scoring.sheets import contact_sheet
+from training.scoring.sheets import Shown, contact_sheet
 from training.shapes import Scene, render, scenes
-
-Grades = dict[str, dict[str, list[bool]]]
 
 EDITS_SHARE = 4
 """One edit for so many prompts."""
@@ -27,14 +25,14 @@ SHOWN = 36
 def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
     """Whether each was right, by task and kind of prompt; and what the first of each task look like."""
     rng = np.random.default_rng(seed)
-    grades: Grades = {"from text": defaultdict(list), "from image": defaultdict(list)}
+    grades = Grades()
     model = Model("tiny-image", folder)
     shown = []
     for number, scene in enumerate(tqdm(islice(scenes(rng, held_out=True), prompts), total=prompts)):
         prompt = scene.prompt(rng)
         picture = _pixels(model(prompt=prompt, seed=number))
-        note(grades["from text"][scene.kind], prompt, mistakes(picture, scene))
-        shown.append((picture, prompt))
+        shown.append(Shown(picture, prompt, mistakes(picture, scene)))
+        grades.note("from text", scene.kind, prompt, shown[-1].wrong)
     edit = Model("tiny-image-edit", folder, of=model)
     alone = (scene for scene in scenes(rng, held_out=True) if scene.kind == "one")
     for number, scene in enumerate(tqdm(islice(alone, prompts // EDITS_SHARE), total=prompts // EDITS_SHARE)):
@@ -42,15 +40,8 @@ def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
         start = render([_another(scene, rng)], rng)[0]
         image = Image.fromarray(np.uint8(start * 255 + 0.5))
         picture = _pixels(edit(prompt=prompt, seed=number, strength=STRENGTH, image=image))
-        note(grades["from image"][scene.kind], prompt, mistakes(picture, scene))
-    tiles, captions = zip(*shown[:SHOWN], strict=True)
-    return grades, contact_sheet(tiles, captions, columns=9)
-
-
-def note(rights: list[bool], prompt: str, wrong: list[str]) -> None:
-    rights.append(not wrong)
-    if wrong:
-        tqdm.write(f"{prompt}: {', '.join(wrong)}")
+        grades.note("from image", scene.kind, prompt, mistakes(picture, scene))
+    return grades, contact_sheet(shown[:SHOWN], columns=9)
 
 
 def _another(scene: Scene, rng: np.random.Generator) -> Scene:

@@ -1,7 +1,8 @@
-"""Contact sheets: what was drawn, with the prompts under it."""
+"""Contact sheets: what was made, with the prompts under it."""
 
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,24 +10,35 @@ from PIL import Image, ImageDraw
 
 GAP = 6
 LINE = 11
+COLOURS = 128
+"""A palette tells them as well as all colours do, and takes a third of the bytes."""
 
 
-def contact_sheet(
-    tiles: Sequence[NDArray[np.float32]], captions: Sequence[str], columns: int, colours: int = 128
-) -> Image.Image:
-    """Tiles of one size, (height, width, 3) from 0 to 1, row by row; few colours keep the file small."""
-    height, width = tiles[0].shape[:2]
-    lines = [textwrap.wrap(caption, width // 6) for caption in captions]
-    under = LINE * max(map(len, lines)) + GAP
-    rows = -(-len(tiles) // columns)
+class Shown(NamedTuple):
+    tile: NDArray[np.float32]
+    """(height, width, 3) from 0 to 1."""
+    prompt: str
+    wrong: Sequence[str]
+
+    @property
+    def caption(self) -> str:
+        return f"{self.prompt} [{', '.join(self.wrong)}]" if self.wrong else self.prompt
+
+
+def contact_sheet(shown: Sequence[Shown], columns: int) -> Image.Image:
+    """Tiles of one size, row by row; what is wrong is said under them in red."""
+    height, width = shown[0].tile.shape[:2]
+    captions = [textwrap.wrap(one.caption, width // 6) for one in shown]
+    under = LINE * max(map(len, captions)) + GAP
+    rows = -(-len(shown) // columns)
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, rows * (height + under + GAP) + GAP), "white")
     pen = ImageDraw.Draw(sheet)
-    for n, (tile, words) in enumerate(zip(tiles, lines, strict=True)):
+    for n, (one, lines) in enumerate(zip(shown, captions, strict=True)):
         left, top = GAP + n % columns * (width + GAP), GAP + n // columns * (height + under + GAP)
-        sheet.paste(Image.fromarray(np.uint8(np.clip(tile, 0, 1) * 255 + 0.5)), (left, top))
-        for number, line in enumerate(words):
-            pen.text((left, top + height + 1 + number * LINE), line, fill="black")
-    return sheet.quantize(colours, dither=Image.Dither.NONE)
+        sheet.paste(Image.fromarray(np.uint8(np.clip(one.tile, 0, 1) * 255 + 0.5)), (left, top))
+        for number, line in enumerate(lines):
+            pen.text((left, top + height + 1 + number * LINE), line, fill="red" if one.wrong else "black")
+    return sheet.quantize(COLOURS, dither=Image.Dither.NONE)
 
 
 def strip(frames: NDArray[np.float32], count: int = 5) -> NDArray[np.float32]:

@@ -1,27 +1,44 @@
 """What notification's handlers need of their private tables, of the network and of live watchers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from contracts.projects import ApiKey
 
-from notification.domain import Admission, Answer, DeliveryState, Happening, Scope
+from notification.domain.deliveries import Answer, DeliveryState
+from notification.domain.happenings import Happening
+from notification.domain.health import HEALTHY, Health
+from notification.domain.live import Scope
+from notification.domain.places import Place
+from notification.domain.secrets import Secret
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a project wants to be told. `secret` is encrypted."""
+    """Where a project wants to be told."""
 
     id: str
     project_id: str
     url: str
     events: tuple[str, ...]
-    secret: bytes
-    enabled: bool
+    secrets: tuple[Secret, ...]
+    """The newest first."""
     created_at: datetime
-    disabled_because: str | None = None
+    health: Health = HEALTHY
+    pinged_at: datetime | None = None
+    """When somebody last asked for a ping."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one try was answered."""
+
+    at: datetime
+    status: int | None
+    detail: str
+    milliseconds: int
 
 
 @dataclass(frozen=True)
@@ -36,10 +53,22 @@ class Delivery:
     state: DeliveryState
     tries: int
     due: datetime
+    """When it is tried next, or when it ended."""
     created_at: datetime
     correlation_id: str | None = None
-    last_status: int | None = None
-    last_detail: str | None = None
+    in_bulk: bool = False
+    """Replayed with many others: goes after what is fresh."""
+    answers: tuple[Tried, ...] = ()
+    """The last ones, the newest at the end."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which deliveries are to be replayed: those that came `since`, before `until`, and ended so."""
+
+    since: datetime
+    until: datetime
+    states: Sequence[DeliveryState]
 
 
 @dataclass(frozen=True)
@@ -69,10 +98,19 @@ class Endpoints(Protocol):
     async def remembered(self, project_id: str) -> Sequence[Endpoint]:
         """The same, as it was at most a few seconds ago."""
 
-    async def set_enabled(self, endpoint_id: str, enabled: bool, because: str | None) -> None: ...
+    async def change(self, endpoint_id: str, decide: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        """Saves what `decide` makes of it, and decides again when somebody else was quicker. None when it is gone."""
 
     async def remove(self, endpoint_id: str) -> None:
         """With everything that waits to be delivered to it."""
+
+    async def take_probes(self, now: datetime, until: datetime, limit: int) -> Sequence[Endpoint]:
+        """Those whose probe is due, put off to `until` for everybody else."""
+
+    async def next_probe(self) -> datetime | None: ...
+
+    async def page(self, after: str, limit: int) -> Sequence[Endpoint]:
+        """Of all projects, by id."""
 
 
 class Deliveries(Protocol):
@@ -80,13 +118,35 @@ class Deliveries(Protocol):
         """Keeps each once, by webhook and endpoint."""
 
     async def take(self, now: datetime, until: datetime, share: Share, full: Full, limit: int) -> Sequence[Delivery]:
-        """What is due at enabled endpoints, longest due first, and put off to `until` for everybody else."""
+        """What is due at endpoints that are neither off nor paused, put off to `until` for everybody else.
 
-    async def settle(self, delivery: Delivery) -> None:
-        """Keeps how the try went."""
+        What is fresh comes before what is replayed in bulk, then the longest due.
+        """
 
-    async def of_endpoint(self, endpoint_id: str, limit: int) -> Sequence[Delivery]:
+    async def take_one(self, endpoint_id: str, until: datetime) -> Delivery | None:
+        """What has waited longest for its next try, due or not, put off likewise."""
+
+    async def settle(self, held: Delivery, settled: Delivery) -> bool:
+        """Keeps how the try went; False when somebody else has it by now, or it is gone."""
+
+    async def release(self, endpoint_id: str, now: datetime, later_than: datetime) -> None:
+        """Everything waiting that is due `later_than` is due now."""
+
+    async def get(self, endpoint_id: str, webhook_id: str) -> Delivery | None: ...
+
+    async def page(
+        self, endpoint_id: str, state: DeliveryState | None, before: Place | None, limit: int
+    ) -> Sequence[Delivery]:
         """The newest first."""
+
+    async def replay(self, endpoint_id: str, webhook_id: str, now: datetime) -> None:
+        """It waits again and is due, with all tries before it."""
+
+    async def replay_next(self, endpoint_id: str, wanted: Wanted, after: Place | None) -> tuple[int, Place | None]:
+        """So do the next few that are wanted, in bulk, oldest first: how many, and where they end, None at the end."""
+
+    async def prune(self, before: datetime) -> None:
+        """Forgets what ended before, and what has waited since then at endpoints that are off."""
 
     async def next_due(self) -> datetime | None: ...
 
@@ -122,15 +182,6 @@ class Keys(Protocol):
     async def by_id(self, key_id: str) -> ApiKey: ...
 
 
-class Tickets(Protocol):
-    """Admissions as text that nobody can read, change or make."""
-
-    def seal(self, admission: Admission, now: datetime) -> str: ...
-
-    def unseal(self, ticket: str, now: datetime, within: timedelta) -> Admission | None:
-        """None for whatever was not sealed here in the time before `now`."""
-
-
 class Sender(Protocol):
     async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Posts once and never raises for what a receiver does."""
@@ -144,4 +195,8 @@ class Vault(Protocol):
 
     def lock(self, secret: str) -> bytes: ...
 
-    def unlock(self, locked: bytes) -> str: ...
+    def unlock(self, locked: bytes) -> str | None:
+        """None when no key opens it."""
+
+    def relock(self, locked: bytes) -> bytes | None:
+        """The same secret under the first key: what was given if it is so already. None when no key opens it."""

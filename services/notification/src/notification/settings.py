@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chassis.settings import CommaSeparated, Duration, ProcessSettings
+from chassis.settings import CommaSeparated, Duration, Ports, ProcessSettings
 from pydantic import Field, SecretStr
 
 
@@ -13,8 +13,14 @@ class NotificationSettings(ProcessSettings):
     """Fernet keys for webhook secrets at rest, comma separated; the first encrypts, all decrypt."""
     webhook_private_hosts: CommaSeparated = ()
     """Networks such as `127.0.0.0/8` that webhooks may go to although they are not public."""
+    webhook_ports: Ports = (443, 8443)
+    """Ports of public addresses that webhooks may go to, comma separated."""
     webhook_timeout: Duration = timedelta(seconds=15)
     webhooks_at_once: int = 50
+    webhook_disable_after: Duration = timedelta(days=5)
+    """An endpoint that has accepted nothing for so long is disabled."""
+    webhook_deliveries_kept: Duration = timedelta(days=30)
+    """How long the delivery log shows what ended, and can replay it."""
     feed_kept: Duration = timedelta(hours=24)
     """How far back a live watcher can resume."""
     live_connections: int = Field(default=200, ge=1)

@@ -4,7 +4,7 @@ import { changeTask, findProject, type Plugin } from '../context.ts'
 import type { TaskDocument } from '../documents.ts'
 import { askFor } from '../jobs/reconciling.ts'
 import { queueCancel, queuePublish } from '../jobs/queueing.ts'
-import { hear } from '../tasks/ledger.ts'
+import { hear, leaveRequest } from '../tasks/ledger.ts'
 import { newLife } from '../tasks/request.ts'
 import { actionsFrom, PRIORITIES, type Action } from '../vocabulary.ts'
 import { outcomeOf } from './outcomes.ts'
@@ -52,9 +52,12 @@ async function retry(plugin: Plugin, req: PayloadRequest, task: TaskDocument): P
     await hear(plugin, req.payload, task, await asking(client.retry(task.taskId)))
     return
   }
-  // A refusal stays with its id, so it is asked anew; what was never sent keeps its own, in case it was after all.
+  // A refusal and a cancel stay with their id, so it is asked anew; what was never sent keeps its own, in case it was
+  // after all.
   const project = await findProject(plugin.settings, req.payload, task.project)
-  const anew = task.status === 'unpublished' || !project ? {} : newLife(task, project)
+  const keeps = task.status === 'unpublished' || !project
+  const anew = keeps ? {} : newLife(task, project)
+  if (!keeps) await leaveRequest(plugin, req.payload, task.requestId)
   const error = { title: null, detail: null, code: null }
   await changeTask(plugin.settings, req.payload, task.id, {
     ...anew,

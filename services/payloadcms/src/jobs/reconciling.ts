@@ -47,9 +47,8 @@ async function askForSilentTasks(plugin: Plugin, payload: Payload, silentSince: 
 export async function askFor(plugin: Plugin, payload: Payload, task: TaskDocument): Promise<void> {
   const project = await findProject(plugin.settings, payload, task.project)
   const client = project && clientOf(plugin.settings, payload, project)
-  if (!client) return
   try {
-    await hear(plugin, payload, task, await client.task(task.taskId))
+    if (client) await hear(plugin, payload, task, await client.task(task.taskId))
   } catch (error) {
     if (!(error instanceof ServiceRefused)) throw error
     if (error.status === 404 && task.status === 'waiting') await queuePublish(payload, task.id)

@@ -1,6 +1,6 @@
 import type { Payload } from 'payload'
 
-import { clientOf, ownWrite, type Plugin } from '../context.ts'
+import { clientOf, findProject, ownWrite, type Plugin } from '../context.ts'
 import type { ProjectDocument } from '../documents.ts'
 import type { ServiceClient } from '../service/client.ts'
 import { ServiceAway, ServiceRefused } from '../service/problems.ts'
@@ -22,8 +22,8 @@ export async function connect(plugin: Plugin, payload: Payload, project: Project
   }
   try {
     await client.checkProject(project.serviceProject)
-    const found = await ensureEndpoint(plugin, payload, project, client)
-    await note(plugin, payload, project, { state: 'connected', detail: null, ...found })
+    await ensureEndpoint(plugin, payload, project, client)
+    await note(plugin, payload, project, { state: 'connected', detail: null })
   } catch (error) {
     if (error instanceof ServiceRefused) {
       await note(plugin, payload, project, { state: 'refused', detail: `${error.title}: ${error.message}` })
@@ -39,20 +39,21 @@ async function ensureEndpoint(
   payload: Payload,
   project: ProjectDocument,
   client: ServiceClient,
-): Promise<Record<string, unknown>> {
+): Promise<void> {
   const ours = await ownEndpoints(plugin, client)
   const known = ours.find(({ id, events }) => id === project.connection?.endpointId && sameEvents(events))
   if (known && readSecrets(payload, project).length > 0) {
     if (!known.enabled) await client.enable(known.id)
     await removeOthers(client, ours, known)
-    return {}
+    return
   }
   const { endpoint, secret } = await client.register(plugin.settings.webhook.url, EVENTS)
   // The secret first: what is signed with it may arrive before the others are gone.
-  const connection = { endpointId: endpoint.id, encryptedSecrets: addSecret(payload, project, secret) }
-  await note(plugin, payload, project, connection)
+  await note(plugin, payload, project, {
+    endpointId: endpoint.id,
+    encryptedSecrets: addSecret(payload, project, secret),
+  })
   await removeOthers(client, await ownEndpoints(plugin, client), endpoint)
-  return connection
 }
 
 async function ownEndpoints(plugin: Plugin, client: ServiceClient): Promise<EndpointView[]> {
@@ -70,18 +71,21 @@ function sameEvents(events: readonly string[]): boolean {
   return [...events].sort().join() === [...EVENTS].sort().join()
 }
 
+/** Over what is kept by then: a secret may have been added since the project was read. */
 async function note(
   plugin: Plugin,
   payload: Payload,
-  project: ProjectDocument,
+  { id }: ProjectDocument,
   change: Record<string, unknown>,
 ): Promise<void> {
+  const project = await findProject(plugin.settings, payload, id)
+  if (!project) return
   await payload.update({
     collection: plugin.settings.slugs.projects,
-    id: project.id,
+    id,
     data: { connection: { ...project.connection, ...change, checkedAt: new Date().toISOString() } },
     depth: 0,
     overrideAccess: true,
-    context: ownWrite,
+    context: { ...ownWrite },
   })
 }

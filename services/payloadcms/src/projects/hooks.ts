@@ -7,17 +7,18 @@ import {
   type CollectionConfig,
 } from 'payload'
 
-import { clientOf, isOwnWrite, type Plugin } from '../context.ts'
+import { clientOf, findProject, isOwnWrite, type Plugin } from '../context.ts'
 import type { ProjectDocument } from '../documents.ts'
 import { queueConnect } from '../jobs/queueing.ts'
 
 const NEW_KEY = 'mediaTasksNewKey'
+const LEAVING = 'mediaTasksLeaving'
 
 export function projectHooks(plugin: Plugin): CollectionConfig['hooks'] {
   return {
     beforeChange: [lockKey],
     afterChange: [connectWithNewKey],
-    beforeDelete: [keepWithTasks(plugin)],
+    beforeDelete: [keepWithTasks(plugin), rememberEndpoint(plugin)],
     afterDelete: [disconnect(plugin)],
   }
 }
@@ -25,7 +26,7 @@ export function projectHooks(plugin: Plugin): CollectionConfig['hooks'] {
 const lockKey: CollectionBeforeChangeHook = ({ data, req, context }) => {
   const { apiKey, ...kept } = data as { apiKey?: unknown }
   if (isOwnWrite(context) || typeof apiKey !== 'string' || apiKey.trim() === '') return kept
-  context[NEW_KEY] = true
+  req.context[NEW_KEY] = true
   const connection = { state: 'connecting', detail: null, checkedAt: new Date().toISOString() }
   return { ...kept, encryptedKey: req.payload.encrypt(apiKey.trim()), connection: { ...before(data), ...connection } }
 }
@@ -35,7 +36,7 @@ function before(data: object): object {
 }
 
 const connectWithNewKey: CollectionAfterChangeHook = async ({ doc, req, context }) => {
-  if (!isOwnWrite(context) && context[NEW_KEY] === true) {
+  if (!isOwnWrite(context) && req.context[NEW_KEY] === true) {
     await queueConnect(req.payload, (doc as ProjectDocument).id, req)
   }
   return doc as unknown
@@ -50,11 +51,20 @@ function keepWithTasks(plugin: Plugin): CollectionBeforeDeleteHook {
   }
 }
 
+/** What is deleted is handed on without its hidden fields. */
+function rememberEndpoint(plugin: Plugin): CollectionBeforeDeleteHook {
+  return async ({ id, req }) => {
+    const project = await findProject(plugin.settings, req.payload, id, req)
+    // Payload may have put another object in the context's place meanwhile.
+    req.context[LEAVING] = project
+  }
+}
+
 /** The service would go on sending to an address where nobody knows the project. */
 function disconnect(plugin: Plugin): CollectionAfterDeleteHook {
-  return async ({ doc, req }) => {
-    const project = doc as ProjectDocument
-    const endpointId = project.connection?.endpointId
+  return async ({ req }) => {
+    const project = req.context[LEAVING] as ProjectDocument | undefined
+    const endpointId = project?.connection?.endpointId
     if (!endpointId) return
     try {
       await clientOf(plugin.settings, req.payload, project)?.remove(endpointId)

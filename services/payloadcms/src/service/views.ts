@@ -1,4 +1,4 @@
-import { SERVICE_STATUSES, type Priority } from '../vocabulary.ts'
+import { SERVICE_STATUSES, type Medium, type Priority } from '../vocabulary.ts'
 
 /** The service's views, as far as they are read here. */
 
@@ -22,6 +22,7 @@ export interface TaskView {
   progress?: { step: number; total: number; fraction: number; eta_seconds?: number | null } | null
   cancel_requested?: boolean
   priority?: Priority
+  medium?: Medium
   client_ref?: string | null
   result?: MediaView | null
   error?: { title?: string; detail?: string; code?: string } | null

@@ -16,6 +16,8 @@ export function applied(task: TaskDocument, view: TaskView): Record<string, unkn
     results: view.result ? [resultOf(view.result)] : [],
     cancelRequested: isOpen(view.status) && (view.cancel_requested === true || cancelledUnheard(task)),
     ...(view.priority ? { priority: view.priority } : {}),
+    // Not known yet, should nobody have had a catalog when it was saved.
+    ...(view.medium ? { medium: view.medium } : {}),
   }
 }
 

@@ -16,7 +16,7 @@ import { queueCancel, queuePublish } from '../jobs/queueing.ts'
 import { ServiceRefused } from '../service/problems.ts'
 import { isOpen, UNSENT_STATUSES } from '../vocabulary.ts'
 import { checkInputMedia } from './inputs.ts'
-import { deletionKey, DELETED, settle, writeDown } from './ledger.ts'
+import { leaveRequest, settle } from './ledger.ts'
 import { changedFields, newLife } from './request.ts'
 
 const LARGEST_PARAMS = 32 * 1024
@@ -62,6 +62,7 @@ function beginLife(plugin: Plugin): CollectionBeforeChangeHook {
     const project = await projectOf(plugin, fields, req)
     if (!project) return data
     const life = newLife(fields, project)
+    if (before?.requestId) await leaveRequest(plugin, req.payload, before.requestId, req)
     // Changed, and not sent before somebody says so.
     return { ...data, ...life, ...(before ? { status: before.status, error: before.error } : {}) }
   }
@@ -82,8 +83,9 @@ function publishOrCatchUp(plugin: Plugin): CollectionAfterChangeHook {
 function leaveTask(plugin: Plugin): CollectionAfterDeleteHook {
   return async ({ doc, req }) => {
     const task = doc as TaskDocument
-    const { requestId } = task
-    await writeDown(plugin, req.payload, { key: deletionKey(requestId), requestId, type: DELETED, seq: 0 }, req)
+    // Saved while the plugin was disabled.
+    if (!task.requestId) return
+    await leaveRequest(plugin, req.payload, task.requestId, req)
     const project = idOf(task.project)
     if (isOpen(task.status) && project !== undefined) {
       await queueCancel(req.payload, { project, taskId: task.taskId }, req)

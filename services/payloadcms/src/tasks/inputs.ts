@@ -64,18 +64,25 @@ async function uploadOnce(
   const media = (await payload.findByID({ collection, id: mediaId, depth: 0, overrideAccess: true })) as MediaDocument
   const file = await readUpload(payload, collection, media)
   const key = `${project}:${createHash('sha256').update(file).digest('hex')}`
-  const known = await payload.find({ collection: uploads, where: { key: { equals: key } }, limit: 1, depth: 0 })
-  const before = known.docs[0] as { mediaId: string } | undefined
-  if (before) return before.mediaId
+  const before = await knownUpload(plugin, payload, key)
+  if (before) return before
   const type = media.mimeType ?? 'application/octet-stream'
   const { id } = await client.upload(new Blob([new Uint8Array(file)], { type }), media.filename ?? 'input')
   try {
     await payload.create({ collection: uploads, data: { key, mediaId: id } })
+    return id
   } catch (error) {
-    // Another job uploaded the same file meanwhile; either copy will do.
-    if (!(error instanceof ValidationError)) throw error
+    // Another job uploaded the same meanwhile. All must name the same copy, or the event would not be a repetition.
+    const others = error instanceof ValidationError && (await knownUpload(plugin, payload, key))
+    if (others) return others
+    throw error
   }
-  return id
+}
+
+async function knownUpload(plugin: Plugin, payload: Payload, key: string): Promise<string | undefined> {
+  const collection = plugin.settings.slugs.uploads
+  const known = await payload.find({ collection, where: { key: { equals: key } }, limit: 1, depth: 0 })
+  return (known.docs[0] as { mediaId: string } | undefined)?.mediaId
 }
 
 /** The file from wherever the media collection keeps it. */

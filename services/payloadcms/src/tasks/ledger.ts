@@ -13,7 +13,7 @@ import { applied, cancelledUnheard, rejected } from './applying.ts'
  * stays, although Payload cannot compare and set.
  */
 
-export const DELETED = 'document.deleted'
+const LEFT = 'request.left'
 
 export interface Heard {
   /** Unique: hearing it again changes nothing. */
@@ -44,17 +44,27 @@ export async function writeDown(
   }
 }
 
-export async function wasDeleted(plugin: Plugin, payload: Payload, requestId: string): Promise<boolean> {
+export async function wasLeft(plugin: Plugin, payload: Payload, requestId: string): Promise<boolean> {
   const found = await payload.count({
     collection: plugin.settings.slugs.events,
-    where: { key: { equals: deletionKey(requestId) } },
+    where: { key: { equals: leftKey(requestId) } },
     overrideAccess: true,
   })
   return found.totalDocs > 0
 }
 
-export function deletionKey(requestId: string): string {
-  return `${DELETED}:${requestId}`
+/** Nobody waits for this request any more: its document is deleted, or asks under another id. */
+export async function leaveRequest(
+  plugin: Plugin,
+  payload: Payload,
+  requestId: string,
+  req?: PayloadRequest,
+): Promise<void> {
+  await writeDown(plugin, payload, { key: leftKey(requestId), requestId, type: LEFT, seq: 0 }, req)
+}
+
+function leftKey(requestId: string): string {
+  return `${LEFT}:${requestId}`
 }
 
 /** Brings a document to the newest that was written down of it. */

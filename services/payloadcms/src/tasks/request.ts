@@ -54,7 +54,7 @@ function plain(name: (typeof FIXED)[number], fields: TaskFields): string {
   if (name === 'inputs') return JSON.stringify((fields.inputs ?? []).map((input) => [input.name, input.media]))
   if (name === 'expiresAt') return fields.expiresAt ? new Date(fields.expiresAt).toISOString() : ''
   const value = fields[name] ?? null
-  if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return ''
+  if (value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0)) return ''
   return JSON.stringify(value, (_key, inner: unknown) => sorted(inner))
 }
 

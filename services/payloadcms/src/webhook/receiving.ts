@@ -7,7 +7,7 @@ import { queueCancel } from '../jobs/queueing.ts'
 import { readWithin } from '../reading.ts'
 import { readSecrets } from '../projects/signingSecrets.ts'
 import { isRejection, isTaskView, type Rejection, type TaskView } from '../service/views.ts'
-import { settle, wasDeleted, writeDown } from '../tasks/ledger.ts'
+import { settle, wasLeft, writeDown } from '../tasks/ledger.ts'
 import { isOpen } from '../vocabulary.ts'
 import { isGenuine, signedHeaders, type Signed } from './signature.ts'
 
@@ -33,7 +33,7 @@ export function receiveWebhook(plugin: Plugin): PayloadHandler {
     if (!raw) return answer(413, 'too large')
     const body = raw.toString()
     const told = readBody(body)
-    const project = told && (await projectOf(plugin, req.payload, told.data))
+    const project = told && (await projectOf(plugin, req.payload, told))
     const genuine = project && isGenuine(signed, body, readSecrets(req.payload, project), new Date())
     if (!genuine) return answer(401, 'not signed by this project')
     const webhook = readWebhook(told)
@@ -75,25 +75,28 @@ async function withoutDocument(
   requestId: string,
   data: TaskView | Rejection,
 ): Promise<Response> {
-  if (await wasDeleted(plugin, payload, requestId)) {
+  if (await wasLeft(plugin, payload, requestId)) {
     if ('seq' in data && isOpen(data.status)) await queueCancel(payload, { project: project.id, taskId: data.id })
-    return answer(200, 'the document was deleted')
+    return answer(200, 'nobody waits for it any more')
   }
   const begun = 'seq' in data ? Date.parse(data.created_at ?? '') : NaN
   if (Date.now() - begun < NOT_COMMITTED_MS) return answer(404, 'no document for it yet')
   return answer(200, 'not asked for from here')
 }
 
-function readBody(body: string): { type: string; data: { project_id: string } } | undefined {
+interface Told {
+  type: string
+  data: { project_id?: unknown; endpoint_id?: unknown }
+}
+
+function readBody(body: string): Told | undefined {
   try {
-    const told = JSON.parse(body) as { type?: unknown; data?: { project_id?: unknown } } | null
-    if (typeof told?.type === 'string' && typeof told.data?.project_id === 'string') {
-      return told as { type: string; data: { project_id: string } }
-    }
+    const told = JSON.parse(body) as { type?: unknown; data?: unknown } | null
+    const whole = typeof told?.type === 'string' && typeof told.data === 'object' && told.data !== null
+    return whole ? (told as Told) : undefined
   } catch {
     return undefined
   }
-  return undefined
 }
 
 /** What this version understands. A later one of the service's may say more, or something else. */
@@ -103,15 +106,15 @@ function readWebhook({ type, data }: { type: string; data: unknown }): Webhook |
   return isTaskView(data) ? { type, data } : undefined
 }
 
-/** Of whom the body speaks. Believed only once the secret of just this project has signed it. */
-async function projectOf(
-  plugin: Plugin,
-  payload: Payload,
-  data: { project_id: string },
-): Promise<ProjectDocument | undefined> {
+/** Of whom the body speaks; a ping names its endpoint only. Believed once the secret of just this project signed it. */
+async function projectOf(plugin: Plugin, payload: Payload, { data }: Told): Promise<ProjectDocument | undefined> {
+  const { project_id, endpoint_id } = data
+  const field = project_id === undefined ? 'connection.endpointId' : 'serviceProject'
+  const value = project_id ?? endpoint_id
+  if (typeof value !== 'string') return undefined
   const found = await payload.find({
     collection: plugin.settings.slugs.projects,
-    where: { serviceProject: { equals: data.project_id } },
+    where: { [field]: { equals: value } },
     limit: 1,
     depth: 0,
     overrideAccess: true,

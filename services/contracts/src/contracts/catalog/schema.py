@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from contracts.catalog.parameters import Parameter, Strict, Visibility
 from contracts.identifiers import ModelKey, Name
@@ -116,13 +116,22 @@ class Needs(Strict):
     cpu: bool = False
 
 
+def _of_this_machine(backend: str) -> str:
+    if backend.endswith("_hub"):
+        raise ValueError("attention backends of the hub are code of others, fetched when a model is loaded")
+    return backend
+
+
 class Speedups(Strict):
     """Ways to run a model faster or in less memory. What was applied is written into each result's provenance."""
 
     channels_last: bool = False
     """Convolutions over pixels whose channels lie side by side; for models with a U-Net."""
-    attention: str | None = None
-    """An attention backend by diffusers' name for it, such as `flash` or `_native_cudnn`; torch's own when left out."""
+    attention: Annotated[str, AfterValidator(_of_this_machine)] | None = None
+    """An attention backend by diffusers' name for it, such as `flash` or `_native_cudnn`; torch's own when left out.
+
+    None that is fetched when the model is loaded.
+    """
     compile: bool = False
     """`torch.compile` of the denoiser's repeated blocks. The first run takes minutes; what it made is kept on disk."""
     first_block_cache: float | None = Field(default=None, gt=0, lt=1)
@@ -196,6 +205,11 @@ class ModelEntry(Strict):
     def open_parameters(self) -> dict[str, Parameter]:
         """The parameters a request may set."""
         return {name: p for name, p in self.parameters.items() if p.visibility is not Visibility.HIDDEN}
+
+    @property
+    def defaults(self) -> dict[str, JsonValue]:
+        """What parameters are that a request leaves out, but for those that it must give or that are drawn for it."""
+        return {name: p.default for name, p in self.parameters.items() if p.default not in (None, "random")}
 
     def shared(self, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """The parameters that tasks must have alike to share one forward pass."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from contracts.workers import WorkerState, WorkerStatus
+from contracts.workers import MB, WorkerState, WorkerStatus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-MB = 1024 * 1024
 
 
 class WorkerMetrics(Collector):

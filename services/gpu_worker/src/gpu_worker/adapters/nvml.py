@@ -7,13 +7,12 @@ from typing import Any
 
 import pynvml
 import structlog
-from contracts.workers import GpuReading
+from contracts.workers import MB, GpuReading
 
 from gpu_worker.ports import Monitor
 
 log = structlog.get_logger(__name__)
 
-MB = 1024 * 1024
 XIDS_OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 109})
 """Faults that a program brings about and the next one does not meet, as NVIDIA's own device plugin for Kubernetes
 sorts them: https://github.com/NVIDIA/k8s-device-plugin, `internal/rm/health.go`."""

@@ -75,7 +75,7 @@ def generate(
             case Medium.IMAGE:
                 return [_usable(_picture, one) for one in pipeline(**arguments, output_type="np").images]
             case Medium.VIDEO:
-                as_clip = partial(_clip, float(params[0][entry.output.frame_rate or ""]))  # type: ignore[arg-type]
+                as_clip = partial(_clip, _frame_rate(entry, params[0]))
                 return [_usable(as_clip, one) for one in pipeline(**arguments, output_type="np").frames]
             case Medium.AUDIO:
                 as_sound = partial(_sound, int(pipeline.vae.sampling_rate))
@@ -141,6 +141,14 @@ def _picture(output: Any) -> Picture:
 
 def _clip(frame_rate: float, output: Any) -> Clip:
     return Clip(_finite(output), frame_rate)
+
+
+def _frame_rate(entry: ModelEntry, params: Mapping[str, JsonValue]) -> float:
+    """The parameter of this meaning, which every entry for video names and all of a pass have alike."""
+    value = params[entry.output.frame_rate or ""]
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} frames a second")
+    return float(value)
 
 
 def _sound(sample_rate: int, output: Any) -> Sound:

@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeVar
 import psutil
 import structlog
 import torch
+from contracts.workers import MB
 
 log = structlog.get_logger(__name__)
 
 Output = TypeVar("Output")
 Item = TypeVar("Item")
 
-MB = 1024 * 1024
 OUT_OF_MAIN_MEMORY = "can't allocate memory"
 """What torch says on a CPU, where it has no error of its own for it."""
 

@@ -1,7 +1,6 @@
 """Pipelines, loaded once and kept warm until their memory is needed for others."""
 
 import gc
-import importlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 import psutil
 import torch
 from contracts.catalog import Catalog, ModelEntry
-from contracts.workers import Device
+from contracts.workers import MB, Device
 
 from gpu_worker.engine import speedups, weights
 from gpu_worker.engine.failures import ModelUnusable, TooLarge
-
-MB = 1024 * 1024
 
 
 @dataclass
@@ -51,8 +48,7 @@ class Pipelines:
         family = self._families.get(root.key) or self._load(root)
         self._families.move_to_end(root.key)
         if key not in family.pipelines:
-            made_from = getattr(_diffusers(), entry.pipeline).from_pipe
-            family.pipelines[key] = made_from(family.pipelines[root.key], dtype=_dtype(entry))
+            family.pipelines[key] = weights.assemble(entry, family.pipelines[root.key])
             _silence(family.pipelines[key])
         return family.pipelines[key]
 
@@ -63,7 +59,7 @@ class Pipelines:
     def _load(self, root: ModelEntry) -> Family:
         self._make_room(root)
         before = self._allocated_mb()
-        pipeline = weights.load(root, weights.fetch(root, self._models_folder), _dtype(root))
+        pipeline = weights.load(root, weights.fetch(root, self._models_folder))
         pipeline.to(self._device)
         _silence(pipeline)
         # What is pinned in the driver's pools or padded by its allocator counts as well, where it can be measured.
@@ -126,15 +122,6 @@ def _sped_up(root: ModelEntry, pipeline: Any) -> tuple[str, ...]:
         return speedups.apply(root.speedups, pipeline)
     except (AttributeError, ValueError) as error:
         raise ModelUnusable(f"{root.key} cannot be sped up as the catalog says: {error}") from error
-
-
-def _diffusers() -> Any:
-    return importlib.import_module("diffusers")
-
-
-def _dtype(entry: ModelEntry) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, entry.dtype)
-    return dtype
 
 
 def _size_mb(pipeline: Any) -> int:

@@ -11,6 +11,9 @@ import signal
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+CACHE_OF_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
+chosen = os.environ.get(CACHE_OF_COMPILED)
+
 # A terminal's Ctrl-C reaches the whole process group. The supervisor alone decides when an engine ends, and
 # children take this over from the fork server.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -24,5 +27,9 @@ diffusers = importlib.import_module("diffusers")
 for entry in read_catalog().models:
     # diffusers imports a pipeline's module only when its name is first asked for.
     getattr(diffusers, entry.pipeline)
+
+if chosen is None:
+    # The libraries have set it to a folder of their own while they were imported; the child knows a better one.
+    os.environ.pop(CACHE_OF_COMPILED, None)
 
 __all__ = ["gpu_worker", "torch"]

@@ -1,11 +1,12 @@
 """Weights on the local disk: safetensors of a pinned revision, whole, and without anybody's code."""
 
 import hashlib
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import torch
 from contracts.catalog import BundledSource, FolderSource, HubSource, ModelEntry
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError, safe_open
@@ -32,7 +33,7 @@ def fetch(entry: ModelEntry, models_folder: Path) -> Path:
 
 
 def _from_hub(entry: ModelEntry, source: HubSource, cache: Path) -> Path:
-    pipeline = getattr(importlib.import_module("diffusers"), entry.pipeline)
+    pipeline = _pipeline_class(entry)
     try:
         folder = pipeline.download(
             source.repo,
@@ -55,18 +56,37 @@ def _from_hub(entry: ModelEntry, source: HubSource, cache: Path) -> Path:
     return Path(folder)
 
 
-def load(entry: ModelEntry, folder: Path, dtype: Any) -> Any:
+def load(entry: ModelEntry, folder: Path) -> Any:
     """The pipeline in main memory. Raises `ModelUnusable` when its files are not what they should be."""
-    pipeline = getattr(importlib.import_module("diffusers"), entry.pipeline)
+    pipeline = _pipeline_class(entry)
     try:
-        for path in folder.rglob("*.safetensors"):
-            with safe_open(path, framework="pt"):
-                """Reads the header, which says how long the file must be."""
-        return pipeline.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True)
+        _check_lengths(folder)
+        return pipeline.from_pretrained(folder, dtype=_dtype(entry), use_safetensors=True, local_files_only=True)
     except SafetensorError as error:
         raise ModelUnusable(f"weights of {entry.key} are corrupt or cut off ({error}); fetch them anew") from error
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelUnusable(f"the files of {entry.key} are not a whole {entry.pipeline}: {error}") from error
+
+
+def assemble(entry: ModelEntry, loaded: Any) -> Any:
+    """The pipeline of an entry that shares another's weights, from the other's pipeline."""
+    return _pipeline_class(entry).from_pipe(loaded, dtype=_dtype(entry))
+
+
+def _pipeline_class(entry: ModelEntry) -> Any:
+    return getattr(diffusers, entry.pipeline)
+
+
+def _dtype(entry: ModelEntry) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, entry.dtype)
+    return dtype
+
+
+def _check_lengths(folder: Path) -> None:
+    """Raises `SafetensorError` for a file that is not as long as its header says, which is read when it is opened."""
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="pt"):
+            pass
 
 
 def verify(folder: Path) -> int:

@@ -87,6 +87,12 @@ class Files:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         return checkpoint
 
+    async def put(self, key: str, path: Path) -> None:
+        await self.objects.put(key, path)
+
+    async def delete(self, key: str) -> None:
+        await self.objects.delete(key)
+
     async def _fetch(self, key: str, path: Path) -> Path:
         with path.open("wb") as file:
             async for chunk in self.objects.read(key):

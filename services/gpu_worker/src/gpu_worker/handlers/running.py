@@ -18,7 +18,7 @@ from contracts.catalog import Catalog
 from contracts.errors import IllegalTransition, NotFound, PermanentError, Problem, RetryableError, StaleAttempt
 from contracts.events import TaskProgressed, task_progressed
 from contracts.media import ProducedMedia
-from contracts.ports import Clock, ObjectStore
+from contracts.ports import Clock
 from contracts.tasks import (
     TIME_LIMIT_EXCEEDED,
     TOO_LONG_TOGETHER,
@@ -74,7 +74,6 @@ class Running:
     catalog: Catalog
     milestones: Milestones
     files: Files
-    objects: ObjectStore
     engine: Engine
     faults: DeviceFaults
     sharing: Sharing
@@ -213,7 +212,7 @@ class Running:
             attempt.checkpoint = await self.files.keep(saved)
             await self._advance(attempt, attempt.phase, keep_trying=False)
             if older is not None:
-                await self.objects.delete(older.key)
+                await self.files.delete(older.key)
         except (*OVER, RetryableError) as error:
             log.warning("a checkpoint was not kept", task_id=saved.task_id, step=saved.step, reason=error.detail)
 
@@ -256,7 +255,7 @@ class Running:
         key = staging_key(task.id, task.attempt, entry.output.format.value)
         async for again in self.milestones.tries():
             with again:
-                await self.objects.put(key, Path(encoded.path))
+                await self.files.put(key, Path(encoded.path))
         now = self.clock.now()
         then = job.original.provenance if job.original else None
         made = provenance(task, entry, attempt, self.engine.device, self.engine.versions, now)
@@ -272,11 +271,11 @@ class Running:
         try:
             await self.milestones.save(attempt, unless_cancelled(produce))
         except OVER:
-            await self.objects.delete(key)
+            await self.files.delete(key)
             raise
         if attempt.checkpoint is not None:
             with suppress(RetryableError):  # the sweep comes by
-                await self.objects.delete(attempt.checkpoint.key)
+                await self.files.delete(attempt.checkpoint.key)
 
     async def _fail(self, attempt: Attempt, problem: Problem) -> None:
         def decide(found: Task) -> Move:

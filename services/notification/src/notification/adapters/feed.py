@@ -14,7 +14,8 @@ from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from notification.adapters.tables import FeedEndRow, FeedRow, FeedTagRow
-from notification.domain import Happening, Scope
+from notification.domain.happenings import Happening
+from notification.domain.live import Scope
 
 END = col(FeedEndRow.position)
 _FIRST = select(func.coalesce(func.max(col(FeedRow.position)), 0) + 1).scalar_subquery()

@@ -1,98 +1,81 @@
-"""Posting webhooks to addresses that strangers chose.
-
-The address is resolved here and the connection made to what it resolved to, so that a name cannot
-point somewhere harmless when it is checked and somewhere private when it is used.
-"""
+"""Posting webhooks to addresses that strangers chose."""
 
 import asyncio
 import ipaddress
-import socket
-from collections.abc import Sequence
+import ssl
+import time
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+import h11
 import httpx
 from contracts.errors import FieldProblem, InvalidRequest
 
-from notification.domain import Answer, read_retry_after
-
-MOST_OF_ANSWER = 64 * 1024
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from notification.adapters.network import Network, NoAnswer
+from notification.domain.addresses import Refused, Rules
+from notification.domain.deliveries import Answer, read_retry_after
 
 
-class Refused(Exception):
-    """Webhooks may not go to this address; the text says why."""
-
-
-class HttpxSender:
-    def __init__(self, timeout: timedelta, private_networks: Sequence[str]) -> None:
+class H11Sender:
+    def __init__(
+        self,
+        timeout: timedelta,
+        private_networks: Sequence[str],
+        ports: Collection[int] = (443,),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._timeout = timeout.total_seconds()
-        self._allowed: list[Network] = [ipaddress.ip_network(network) for network in private_networks]
-        self._http = httpx.AsyncClient(
-            timeout=self._timeout,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
-        )
+        rules = Rules([ipaddress.ip_network(network) for network in private_networks], ports)
+        self._network = Network(rules, tls or httpx.create_ssl_context(trust_env=False))
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        self._network.close()
 
     async def check(self, url: str) -> None:
         try:
-            await self._resolve(_parse(url))
+            async with asyncio.timeout(self._timeout):
+                parsed = _parse(url)
+                await self._network.resolve(_host(parsed), _port(parsed), by_tls=parsed.scheme == "https")
+        except TimeoutError:
+            raise _not_there(url, "the host's name servers do not answer") from None
         except Refused as error:
-            problem = FieldProblem(field="url", detail=str(error), allowed="a public https address", given=url[:200])
-            raise InvalidRequest("webhooks cannot be sent to this address", [problem]) from None
+            raise _not_there(url, str(error)) from None
 
     async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        started = time.monotonic()
+        status, detail, retry_after = await self._send(url, body, headers)
+        return Answer(status, detail, retry_after, timedelta(seconds=time.monotonic() - started))
+
+    async def _send(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, str, timedelta | None]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._send(_parse(url), body, headers)
+                return _read(await self._post(_parse(url), body, headers))
         except TimeoutError:
-            return Answer(None, f"no answer within {self._timeout:g} s")
-        except Refused as error:
-            return Answer(None, str(error))
-        except httpx.HTTPError as error:
-            return Answer(None, f"{type(error).__name__}: {error}"[:200])
+            return None, f"no answer within {self._timeout:g} s", None
+        except (Refused, NoAnswer) as error:
+            return None, str(error)[:200], None
+        except OSError as error:
+            return None, f"{type(error).__name__}: {error}"[:200], None
 
-    async def _send(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> Answer:
-        address = await self._resolve(url)
-        request = self._http.build_request(
-            "POST",
-            url.copy_with(host=str(address)),
-            content=body,
-            headers={**headers, "Host": url.netloc.decode(), "User-Agent": "movie-tasks"},
-            extensions={"sni_hostname": url.host},
-        )
-        response = await self._http.send(request, stream=True)
-        try:
-            received = 0
-            async for chunk in response.aiter_raw():
-                received += len(chunk)
-                if received > MOST_OF_ANSWER:
-                    break
-        finally:
-            await response.aclose()
-        return Answer(
-            response.status_code, response.reason_phrase[:200], read_retry_after(response.headers.get("retry-after"))
-        )
+    async def _post(self, url: httpx.URL, body: bytes, headers: dict[str, str]) -> h11.Response:
+        given = [
+            (b"Host", url.netloc),
+            (b"User-Agent", b"movie-tasks"),
+            (b"Accept", b"*/*"),
+            (b"Connection", b"close"),
+            (b"Content-Length", str(len(body)).encode()),
+            *((name.encode(), value.encode()) for name, value in headers.items()),
+        ]
+        request = h11.Request(method=b"POST", target=url.raw_path, headers=given)
+        return await self._network.exchange(_host(url), _port(url), request, body, by_tls=url.scheme == "https")
 
-    async def _resolve(self, url: httpx.URL) -> Address:
-        """The address to connect to. Raises `Refused` unless every address of the name may be used."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise Refused(f"the host {url.host} is not known: {error}") from None
-        addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
-        for address in addresses:
-            if not (_is_public(address) or any(address in network for network in self._allowed)):
-                raise Refused(f"{url.host} leads to {address}, which is not a public address")
-            if url.scheme != "https" and _is_public(address):
-                raise Refused("webhooks to public addresses go by https only")
-        return addresses[0]
+
+def _read(response: h11.Response) -> tuple[int, str, timedelta | None]:
+    given = {name: value.decode("latin-1") for name, value in response.headers}
+    detail = bytes(response.reason).decode("ascii", "replace")[:200]
+    if 300 <= response.status_code < 400:
+        detail = f"{detail}: redirects are not followed; register the address that this one leads to"
+    return response.status_code, detail, read_retry_after(given.get(b"retry-after"), given.get(b"date"))
 
 
 def _parse(url: str) -> httpx.URL:
@@ -102,11 +85,22 @@ def _parse(url: str) -> httpx.URL:
         raise Refused(f"not an address: {error}") from None
     if parsed.scheme not in ("https", "http") or not parsed.host:
         raise Refused("not an https address")
+    if (parsed.port or 0) > 65535:
+        raise Refused(f"there is no port {parsed.port}")
     if parsed.userinfo:
         raise Refused("an address with a user or password in it")
     return parsed
 
 
-def _is_public(address: Address) -> bool:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not (mapped or address).is_multicast
+def _host(url: httpx.URL) -> str:
+    """As it is resolved, in ASCII: what a person sees may be another name's twin."""
+    return url.raw_host.decode("ascii")
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _not_there(url: str, detail: str) -> InvalidRequest:
+    problem = FieldProblem(field="url", detail=detail, allowed="a public https address", given=url[:200])
+    return InvalidRequest("webhooks cannot be sent to this address", [problem])

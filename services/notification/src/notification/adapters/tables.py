@@ -1,12 +1,16 @@
 """The private tables."""
 
 from datetime import datetime
+from typing import Any
 
 from chassis.database import UtcDateTime
 from pydantic import JsonValue
-from sqlalchemy import JSON, BigInteger, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Text, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Index, SQLModel
+
+WAITING = "state = 'waiting'"
+ENDED = "state <> 'waiting'"
 
 
 class Table(SQLModel, registry=registry()):
@@ -21,19 +25,35 @@ class EndpointRow(Table, table=True):
     project_id: str
     place: int
     """One of the places that a project has, so that it cannot have more endpoints."""
+    version: int
+    """Rises with every change, so that none is made of what somebody else has changed meanwhile."""
     url: str
     events: list[str] = Field(sa_type=JSON)
-    secret: bytes = Field(sa_type=LargeBinary)
-    enabled: bool
-    disabled_because: str | None
+    secrets: list[dict[str, str | None]] = Field(sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    pinged_at: datetime | None = Field(sa_type=UtcDateTime)
+    failures: int
+    failing_since: datetime | None = Field(sa_type=UtcDateTime)
+    due: datetime | None = Field(sa_type=UtcDateTime, index=True)
+    """When it is probed next, if it is."""
+    off: str | None
+    off_since: datetime | None = Field(sa_type=UtcDateTime)
+    disabled_because: str | None
 
 
 class DeliveryRow(Table, table=True):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        Index("deliveries_due", "state", "due"),
-        Index("deliveries_by_endpoint", "endpoint_id", "created_at"),
+        Index("deliveries_by_endpoint", "endpoint_id", "created_at", "webhook_id"),
+        Index("deliveries_ended", "due", sqlite_where=text(ENDED), postgresql_where=text(ENDED)),
+        Index(
+            "deliveries_waiting",
+            "endpoint_id",
+            "in_bulk",
+            "due",
+            sqlite_where=text(WAITING),
+            postgresql_where=text(WAITING),
+        ),
     )
 
     webhook_id: str = Field(primary_key=True)
@@ -42,12 +62,13 @@ class DeliveryRow(Table, table=True):
     type: str
     body: str = Field(sa_type=Text)
     state: str
+    in_bulk: bool
     tries: int
     due: datetime = Field(sa_type=UtcDateTime)
+    """When it is tried next, or when it ended."""
     created_at: datetime = Field(sa_type=UtcDateTime)
     correlation_id: str | None
-    last_status: int | None
-    last_detail: str | None
+    answers: list[dict[str, Any]] = Field(sa_type=JSON)
 
 
 class FeedRow(Table, table=True):

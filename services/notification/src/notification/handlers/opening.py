@@ -7,13 +7,15 @@ places. So what stands in it is a ticket that opens one feed, soon, and nothing 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chassis.sealed import Claims, Seal
 from contracts.errors import InvalidRequest, NotFound, Unauthenticated
 from contracts.ports import Clock
 
-from notification.domain import Admission, Scope
+from notification.domain.live import Admission, Scope
 from notification.handlers.watching import Watching
-from notification.ports import Keys, Tickets
+from notification.ports import Keys
 
+PURPOSE = "live ticket"
 OPENS_WITHIN = timedelta(seconds=60)
 
 
@@ -33,7 +35,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Opening:
     keys: Keys
-    tickets: Tickets
+    seal: Seal
     watching: Watching
     clock: Clock
 
@@ -53,8 +55,8 @@ class Opening:
 
         Raises `Unauthenticated`, the same for every reason, and `DependencyUnavailable`.
         """
-        admission = self.tickets.unseal(ticket, self.clock.now(), OPENS_WITHIN)
-        if admission is None or not (wanted is None or wanted.is_of(admission.scope)):
+        admission = _admission(self.seal.open(ticket, self.clock.now()))
+        if wanted is not None and not wanted.is_of(admission.scope):
             raise Unauthenticated("this takes a ticket that was made for it within the last minute")
         await self.confirm(admission)
         await self.watching.check(admission.scope)
@@ -62,11 +64,20 @@ class Opening:
 
     async def ticket(self, presented: str | None, wanted: Wanted) -> tuple[str, datetime, Scope]:
         """A ticket, until when it opens, and what. Raises the same as `with_key`."""
-        admission, now = await self.with_key(presented, wanted), self.clock.now()
-        return self.tickets.seal(admission, now), now + OPENS_WITHIN, admission.scope
+        admission = await self.with_key(presented, wanted)
+        until = self.clock.now() + OPENS_WITHIN
+        return self.seal.seal(_claims(admission), until), until, admission.scope
 
     async def confirm(self, admission: Admission) -> None:
         """Raises `Unauthenticated` once the key is valid no more, and `DependencyUnavailable`."""
         key = await self.keys.by_id(admission.key_id)
         if key.project_id != admission.scope.project_id:
             raise Unauthenticated("the key is another project's")
+
+
+def _claims(admission: Admission) -> Claims:
+    return {"key": admission.key_id, **vars(admission.scope)}
+
+
+def _admission(claims: Claims) -> Admission:
+    return Admission(claims["key"] or "", Scope(claims["project_id"] or "", claims["task_id"], claims["tag"]))

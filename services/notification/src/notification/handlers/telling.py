@@ -15,13 +15,8 @@ from contracts.events import CloudEvent, TaskChanged, TaskRejected, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
 
-from notification.domain import (
-    DeliveryState,
-    Happening,
-    happening_of_change,
-    happening_of_rejection,
-    wants,
-)
+from notification.domain.deliveries import DeliveryState
+from notification.domain.happenings import Happening, happening_of_change, happening_of_rejection, wants
 from notification.ports import Deliveries, Delivery, Endpoints, Feed
 
 log = structlog.get_logger(__name__)
@@ -74,7 +69,7 @@ class Telling:
 
     async def _note(self, happening: Happening) -> None:
         endpoints = await self.endpoints.remembered(happening.project_id)
-        wanting = [one for one in endpoints if one.enabled and wants(one.events, happening.type)]
+        wanting = [one for one in endpoints if one.health.hears and wants(one.events, happening.type)]
         if wanting:
             await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])
             self.delivering_wanted.set()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from notification.domain import Happening, Scope
+from notification.domain.happenings import Happening
+from notification.domain.live import Scope
 
 BACKLOG = 256
 

@@ -21,7 +21,7 @@ from contracts.errors import LimitReached, NotFound, RetryableError
 from contracts.events import CloudEvent, FeedGrew, TaskProgressed
 from contracts.records import TaskRecords
 
-from notification.domain import Scope, gap_after
+from notification.domain.live import Scope, gap_after
 from notification.handlers.watchers import Item, Watcher
 from notification.ports import Feed
 

@@ -17,7 +17,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
-from notification.domain import Admission
+from notification.domain.live import Admission
 from notification.handlers.opening import Opening, Wanted
 from notification.handlers.watchers import Item
 from notification.handlers.watching import Watching

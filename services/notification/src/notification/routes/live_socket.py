@@ -16,7 +16,7 @@ from contracts.ports import Clock
 from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from notification.domain import Allowance, page_may_open
+from notification.domain.live import Allowance, page_may_open
 from notification.handlers.opening import Opening, Wanted
 from notification.handlers.watchers import Item
 from notification.handlers.watching import Watching

@@ -10,7 +10,7 @@ from contracts.views import API
 from fastapi import APIRouter, Depends, Response, Security
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from notification.domain import Scope
+from notification.domain.live import Scope
 from notification.handlers.opening import Opening, Wanted
 
 LIVE = f"{API}/live"

@@ -1,96 +1,296 @@
-"""A project's webhook endpoints."""
+"""A project's webhook endpoints, and what was sent to them."""
 
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
 from chassis.auth import ProjectOf
 from chassis.problems import answers
+from contracts.errors import InvalidRequest
 from contracts.identifiers import PlainText
 from contracts.views import API
-from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from notification.domain import ENDINGS, DeliveryState
+from notification.domain.deliveries import DeliveryState
+from notification.domain.happenings import ENDINGS
+from notification.domain.health import State
+from notification.domain.places import read_place
+from notification.domain.secrets import Secret, valid
 from notification.handlers.registering import Registering
-from notification.ports import Endpoint
+from notification.handlers.replaying import Replaying
+from notification.ports import Delivery, Endpoint, Wanted
+
+LONGEST_PAGE = 100
+LONGEST_GRACE = timedelta(days=30)
 
 EventPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.*_-]+$", max_length=64)]
+Url = Annotated[PlainText, Field(max_length=2000, description="A public https address.")]
+Events = Annotated[
+    list[EventPattern], Field(min_length=1, max_length=32, description="Event types; `*` stands for anything.")
+]
 
 
-class NewEndpoint(BaseModel):
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not within the years that there are") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    url: PlainText = Field(max_length=2000, description="A public https address.")
-    events: list[EventPattern] = Field(
-        default=list(ENDINGS), min_length=1, max_length=32, description="Event types; `*` stands for anything."
+
+class NewEndpoint(Strict):
+    url: Url
+    events: Events = list(ENDINGS)
+
+
+class EndpointChange(Strict):
+    """What is left out stays as it is."""
+
+    url: Url | None = None
+    events: Events | None = None
+    enabled: StrictBool | None = None
+
+
+class NewSecret(Strict):
+    grace_seconds: int = Field(
+        default=86400,
+        ge=0,
+        le=int(LONGEST_GRACE.total_seconds()),
+        description="How long the secrets before it stay valid; 0 ends them at once.",
     )
 
 
-class EndpointChange(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Replay(Strict):
+    since: Moment
+    until: Moment | None = Field(default=None, description="Before this moment; now, unless it is given.")
+    states: list[Literal["failed", "delivered"]] = Field(default=["failed"], min_length=1, max_length=2)
 
-    enabled: StrictBool
 
-
-class EndpointView(BaseModel):
+class Shown(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
+
+class SecretView(Shown):
+    id: str
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+
+
+class NewSecretView(Shown):
+    """`secret` verifies the signatures and is shown this once."""
+
+    secret: str
+    id: str
+    created_at: AwareDatetime
+
+
+class EndpointView(Shown):
     id: str
     project_id: str
     url: str
     events: tuple[str, ...]
     enabled: bool
+    state: State
+    failing_since: AwareDatetime | None
+    next_probe: AwareDatetime | None = Field(
+        description="While it is paused or disabled for its failures: when it is asked whether it is back."
+    )
     disabled_because: str | None
     created_at: AwareDatetime
+    secrets: tuple[SecretView, ...] = Field(description="Those that sign, the newest first.")
 
 
-class NewEndpointView(BaseModel):
+class NewEndpointView(Shown):
     """`secret` verifies the signatures and is shown this once."""
 
     secret: str
     endpoint: EndpointView
 
 
-class DeliveryView(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+class AnswerView(Shown):
+    """What one try was answered."""
 
+    at: AwareDatetime
+    status: int | None
+    detail: str
+    milliseconds: int
+
+
+class DeliveryView(Shown):
     webhook_id: str
     type: str
     state: DeliveryState
-    tries: int
-    due: AwareDatetime
+    tries: int = Field(description="Since it was first due, or replayed.")
+    due: AwareDatetime = Field(description="When it is tried next, or when it ended.")
     created_at: AwareDatetime
     last_status: int | None
     last_detail: str | None
+    last_milliseconds: int | None
 
 
-def webhook_routes(registering: Registering, project_of: ProjectOf) -> APIRouter:
+class WholeDeliveryView(DeliveryView):
+    body: str = Field(description="As it is signed and sent.")
+    answers: tuple[AnswerView, ...] = Field(description="Of the last tries, the newest at the end.")
+
+
+class DeliveryPage(Shown):
+    """Deliveries, and the cursor of the next page, if there is one."""
+
+    items: list[DeliveryView]
+    next_cursor: str | None
+
+
+class Replayed(Shown):
+    replayed: int
+
+
+class PingView(Shown):
+    """What the receiver answered; without a status, `detail` says why there is none."""
+
+    accepted: bool
+    status: int | None
+    detail: str
+    milliseconds: int
+
+
+def webhook_routes(registering: Registering, replaying: Replaying, project_of: ProjectOf) -> APIRouter:
     router = APIRouter(prefix=f"{API}/webhooks", tags=["webhooks"], responses=answers(401, 404, 413, 422, 503))
+    _add_endpoints(router, registering, project_of)
+    _add_deliveries(router, replaying, project_of)
+    return router
+
+
+def _add_endpoints(router: APIRouter, registering: Registering, project_of: ProjectOf) -> None:
     Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
+
+    def view(endpoint: Endpoint) -> EndpointView:
+        return _endpoint(endpoint, registering.clock.now())
 
     @router.post("", status_code=201, summary="Be told by webhook", responses=answers(400))
     async def register(new: NewEndpoint, project_id: Project) -> NewEndpointView:
         endpoint, secret = await registering.register(project_id, new.url, new.events)
-        return NewEndpointView(secret=secret, endpoint=_view(endpoint))
+        return NewEndpointView(secret=secret, endpoint=view(endpoint))
 
     @router.get("", summary="The project's endpoints")
     async def list_endpoints(project_id: Project) -> list[EndpointView]:
-        return [_view(endpoint) for endpoint in await registering.list(project_id)]
+        return [view(endpoint) for endpoint in await registering.list(project_id)]
 
-    @router.patch("/{endpoint_id}", summary="Switch an endpoint off or on", responses=answers(400))
+    @router.get("/{endpoint_id}", summary="One endpoint")
+    async def endpoint(endpoint_id: str, project_id: Project) -> EndpointView:
+        return view(await registering.own(project_id, endpoint_id))
+
+    @router.patch("/{endpoint_id}", summary="Change an endpoint, or switch it off or on", responses=answers(400))
     async def change(endpoint_id: str, change: EndpointChange, project_id: Project) -> EndpointView:
-        return _view(await registering.set_enabled(project_id, endpoint_id, change.enabled))
+        return view(await registering.change(project_id, endpoint_id, **dict(change)))
 
     @router.delete("/{endpoint_id}", status_code=204, summary="Remove an endpoint")
     async def remove(endpoint_id: str, project_id: Project) -> Response:
         await registering.remove(project_id, endpoint_id)
         return Response(status_code=204)
 
+    @router.post(
+        "/{endpoint_id}/secrets",
+        status_code=201,
+        summary="Make a new secret; the old ones go on signing for a while",
+        responses=answers(400),
+    )
+    async def rotate(endpoint_id: str, new: NewSecret, project_id: Project) -> NewSecretView:
+        secret, text = await registering.rotate(project_id, endpoint_id, timedelta(seconds=new.grace_seconds))
+        return NewSecretView(secret=text, id=secret.id, created_at=secret.created_at)
+
+    @router.post("/{endpoint_id}/ping", summary="Send a signed ping at once", responses=answers(429))
+    async def ping(endpoint_id: str, project_id: Project) -> PingView:
+        answer = await registering.ping(project_id, endpoint_id)
+        milliseconds = round(answer.took / timedelta(milliseconds=1))
+        return PingView(accepted=answer.accepted, status=answer.status, detail=answer.detail, milliseconds=milliseconds)
+
+
+def _add_deliveries(router: APIRouter, replaying: Replaying, project_of: ProjectOf) -> None:
+    Project = Annotated[str, Depends(project_of)]  # noqa: N806 - a type, made of this service's own dependency
+
     @router.get("/{endpoint_id}/deliveries", summary="What was sent, and how it went; newest first")
-    async def deliveries(endpoint_id: str, project_id: Project) -> list[DeliveryView]:
-        return [DeliveryView.model_validate(found) for found in await registering.log(project_id, endpoint_id)]
+    async def deliveries(
+        endpoint_id: str,
+        project_id: Project,
+        state: DeliveryState | None = None,
+        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+        cursor: Annotated[str | None, Query(max_length=512)] = None,
+    ) -> DeliveryPage:
+        before = read_place(cursor) if cursor else None
+        page, following = await replaying.log(project_id, endpoint_id, state, before, limit)
+        return DeliveryPage(
+            items=[DeliveryView(**_delivery(found)) for found in page],
+            next_cursor=following.cursor if following else None,
+        )
 
-    return router
+    @router.get("/{endpoint_id}/deliveries/{webhook_id}", summary="One delivery, whole")
+    async def delivery(endpoint_id: str, webhook_id: str, project_id: Project) -> WholeDeliveryView:
+        found = await replaying.delivery(project_id, endpoint_id, webhook_id)
+        tries = tuple(AnswerView.model_validate(tried) for tried in found.answers)
+        return WholeDeliveryView(**_delivery(found), body=found.body, answers=tries)
+
+    @router.post(
+        "/{endpoint_id}/deliveries/{webhook_id}/replay",
+        status_code=202,
+        summary="Send it again, under its own id",
+        responses=answers(409),
+    )
+    async def replay(endpoint_id: str, webhook_id: str, project_id: Project) -> DeliveryView:
+        return DeliveryView(**_delivery(await replaying.replay(project_id, endpoint_id, webhook_id)))
+
+    @router.post(
+        "/{endpoint_id}/replay",
+        status_code=202,
+        summary="Send again what came in a while, each under its own id and after what is fresh",
+        responses=answers(400, 409),
+    )
+    async def replay_all(endpoint_id: str, wanted: Replay, project_id: Project) -> Replayed:
+        until = wanted.until or replaying.clock.now() + timedelta(microseconds=1)
+        if wanted.since >= until:
+            raise InvalidRequest("`since` must lie before `until`, or in the past where there is none")
+        states = [DeliveryState(state) for state in wanted.states]
+        return Replayed(
+            replayed=await replaying.replay_all(project_id, endpoint_id, Wanted(wanted.since, until, states))
+        )
 
 
-def _view(endpoint: Endpoint) -> EndpointView:
-    return EndpointView.model_validate(endpoint)
+def _endpoint(endpoint: Endpoint, now: datetime) -> EndpointView:
+    health = endpoint.health
+    return EndpointView(
+        id=endpoint.id,
+        project_id=endpoint.project_id,
+        url=endpoint.url,
+        events=endpoint.events,
+        enabled=health.off is None,
+        state=health.state,
+        failing_since=health.failing_since,
+        next_probe=health.probe_due,
+        disabled_because=health.disabled_because,
+        created_at=endpoint.created_at,
+        secrets=tuple(_secret(secret) for secret in valid(endpoint.secrets, now)),
+    )
+
+
+def _secret(secret: Secret) -> SecretView:
+    return SecretView(id=secret.id, created_at=secret.created_at, expires_at=secret.expires_at)
+
+
+def _delivery(delivery: Delivery) -> dict[str, object]:
+    last = delivery.answers[-1] if delivery.answers else None
+    return {
+        "webhook_id": delivery.webhook_id,
+        "type": delivery.type,
+        "state": delivery.state,
+        "tries": delivery.tries,
+        "due": delivery.due,
+        "created_at": delivery.created_at,
+        "last_status": last.status if last else None,
+        "last_detail": last.detail if last else None,
+        "last_milliseconds": last.milliseconds if last else None,
+    }

@@ -23,6 +23,7 @@ class Linking:
     def project_of(self, token: str, media_id: str) -> str:
         """Whose file the link opens. Raises `Unauthenticated`, also for a link to another file."""
         claims = self.seal.open(token, self.clock.now())
-        if claims["media"] != media_id:
+        project_id = claims["project"]
+        if claims["media"] != media_id or project_id is None:
             raise Unauthenticated("this link is for another file")
-        return claims["project"]
+        return project_id

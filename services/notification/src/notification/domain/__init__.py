@@ -1,0 +1,1 @@
+"""What notification decides, as plain functions over plain values."""
