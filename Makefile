@@ -10,6 +10,8 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 export UV := $(or $(shell command -v uv),$(OWN_UV))
 PYTHON := .venv/bin/python
 PAYLOADCMS := services/payloadcms
+PANEL := $(PAYLOADCMS)/dev/admin
+export NEXT_TELEMETRY_DISABLED := 1
 export MOVIE_TASKS_COMPONENTS := dapr-components/local
 # Evaluated where it is used: finding the Dapr runtime may mean building it.
 WITH_DAPR = MOVIE_TASKS_DAPR_BIN="$$($(PYTHON) dapr-components/runtime/install.py)"
@@ -64,6 +66,11 @@ $(PAYLOADCMS)/node_modules/.synced: $(PAYLOADCMS)/package-lock.json
 	cd $(PAYLOADCMS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# A Payload with its admin panel: 900 MB of packages that nothing else needs.
+$(PANEL)/node_modules/.synced: $(PANEL)/package-lock.json
+	cd $(PANEL) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 .PHONY: test
 test: check test-payload test-simulation test-integration test-e2e test-postgres test-distributed ## All tests
 
@@ -109,9 +116,30 @@ test-integration: setup ## On real daprd, real pipelines and real files
 test-payload: $(PAYLOADCMS)/node_modules/.synced ## The PayloadCMS plugin by itself: lint, types, and a real Payload; needs Node 20
 	cd $(PAYLOADCMS) && npm run check
 
+.PHONY: payload-admin
+payload-admin: $(PANEL)/node_modules/.synced ## PayloadCMS with its admin panel, beside what `make run` keeps running; PORT=3000
+	cd $(PANEL) && npm run dev
+
+.PHONY: payload-admin-build
+payload-admin-build: $(PANEL)/node_modules/.synced ## Build that admin panel for the tests in a browser
+	cd $(PANEL) && npm run build
+
+.PHONY: test-payload-admin
+test-payload-admin: $(PAYLOADCMS)/node_modules/.synced $(PANEL)/node_modules/.synced ## The panel's components: lint and types
+	cd $(PANEL) && npm run check
+
 .PHONY: test-e2e
 test-e2e: setup $(PAYLOADCMS)/node_modules/.synced ## A real PayloadCMS with the plugin, on the whole embedded platform
 	$(WITH_DAPR) $(PYTHON) -m pytest tests/e2e -q --timeout=400
+
+# Pictures of the panel for its README are taken with PICTURES=services/payloadcms/docs.
+.PHONY: test-e2e-admin
+test-e2e-admin: setup test-payload-admin payload-admin-build ## The admin panel in a real Chromium, on the whole embedded platform
+	$(WITH_DAPR) $(PYTHON) -m pytest tests/e2e_admin -q --timeout=400
+
+.PHONY: bench-live-browser
+bench-live-browser: setup payload-admin-build ## How long from an event's publishing until a browser shows it
+	$(WITH_DAPR) $(PYTHON) -m pytest tests/e2e_admin/test_latency.py -q -s --timeout=400
 
 .PHONY: test-postgres
 test-postgres: .venv/.synced ## The unit and contract tests of all that keeps tables, over a real Postgres server

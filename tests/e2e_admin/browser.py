@@ -136,7 +136,9 @@ class Person:
         """For the documentation, where a run is asked for them."""
         if PICTURES:
             with Image.open(io.BytesIO(self.page.screenshot())) as taken:
-                taken.quantize(128).save(Path(PICTURES) / f"{name}.png", optimize=True)
+                taken.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+                    Path(PICTURES) / f"{name}.png", optimize=True
+                )
 
     def never_reloaded(self) -> bool:
         return bool(self.page.evaluate("window.stillTheSamePage === true"))

@@ -28,6 +28,7 @@ def test_a_task_is_made_by_the_form_and_watched_to_its_result(editor: Person) ->
     editor.page.get_by_role("button", name="Draw a new seed").click()
     seed = editor.page.get_by_label("Seed", exact=True).input_value()
     assert 0 <= int(seed) <= 4294967295
+    editor.page.evaluate("scrollTo(0, 0)")
     editor.picture("form")
     editor.save()
     expect(editor.badge()).to_have_text("Done")
@@ -65,7 +66,7 @@ def test_the_list_follows_its_tasks_and_shows_what_they_made(
 def test_a_clip_and_a_sound_can_be_played(
     editor: Person, studio: Studio, project: int, http: httpx.Client, medium: str
 ) -> None:
-    prompt = "a ball rolls to the right" if medium == "video" else "a low sine tone"
+    prompt = "a ball rolls to the right" if medium == "video" else "three short high sine beeps"
     task = studio.ask(http, project, model=f"tiny-{medium}", prompt=prompt, title=prompt.capitalize())
     studio.until(http, task, "done")
     editor.open(f"/{task}")

@@ -43,6 +43,14 @@ describe('what an event makes of a task', () => {
     expect(later(known, task({ seq: 7, status: 'done' }))).toMatchObject({ seq: 7 })
   })
 
+  it('does not go back to the progress of a newer document, which has none of a run but its beginning', () => {
+    const known = task({ status: 'processing', attempt: 1, progress: 40, step: 4, steps: 10 })
+    const fresh = task({ status: 'processing', attempt: 1, progress: 0, seq: 5 })
+    expect(later(known, fresh)).toMatchObject({ progress: 40, step: 4, seq: 5 })
+    expect(later(known, { ...fresh, attempt: 2 })).toMatchObject({ progress: 0 })
+    expect(later(known, { ...fresh, status: 'failed' })).toMatchObject({ status: 'failed', progress: 0 })
+  })
+
   it('takes a document that asks anew, whatever was heard of what it asked before', () => {
     const anew = task({ taskId: 't-2', status: 'waiting', seq: 0 })
     expect(later(task({ status: 'rejected', seq: 0 }), anew)).toBe(anew)

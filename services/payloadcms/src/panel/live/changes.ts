@@ -32,7 +32,8 @@ export function changedBy(task: PanelTask, data: unknown): PanelTask | undefined
 
 /** Of two states of one task the later one; what an editor wrote is always taken from `fresh`. */
 export function later(known: PanelTask, fresh: PanelTask): PanelTask {
-  if (known.taskId !== fresh.taskId || fresh.seq > known.seq) return fresh
+  if (known.taskId !== fresh.taskId) return fresh
+  if (fresh.seq > known.seq) return isFurther(known, fresh) ? { ...fresh, ...progressOf(known) } : fresh
   // The life of a document that was never heard of changes without a number.
   if (fresh.seq === known.seq && (fresh.seq === 0 || fresh.status !== known.status)) {
     return (fresh.updatedAt ?? '') > (known.updatedAt ?? '') ? fresh : { ...fresh, ...lifeOf(known) }
@@ -40,9 +41,19 @@ export function later(known: PanelTask, fresh: PanelTask): PanelTask {
   return { ...fresh, ...lifeOf(known), results: fresh.results.length > 0 ? fresh.results : known.results }
 }
 
+/** What is told of progress is in no document. */
+function isFurther(known: PanelTask, fresh: PanelTask): boolean {
+  const sameRun = fresh.status === 'processing' && fresh.attempt === known.attempt
+  return sameRun && (known.progress ?? 0) > (fresh.progress ?? 0)
+}
+
+function progressOf({ progress, step, steps, etaSeconds }: PanelTask): Partial<PanelTask> {
+  return { progress, step, steps, etaSeconds }
+}
+
 function lifeOf(task: PanelTask): Partial<PanelTask> {
-  const { status, phase, progress, step, steps, etaSeconds, error, seq, attempt, cancelRequested } = task
-  return { status, phase, progress, step, steps, etaSeconds, error, seq, attempt, cancelRequested }
+  const { status, phase, error, seq, attempt, cancelRequested } = task
+  return { ...progressOf(task), status, phase, error, seq, attempt, cancelRequested }
 }
 
 function further(task: PanelTask, { attempt, phase, progress }: Progressed): PanelTask | undefined {
