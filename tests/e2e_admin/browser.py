@@ -136,9 +136,7 @@ class Person:
         """For the documentation, where a run is asked for them."""
         if PICTURES:
             with Image.open(io.BytesIO(self.page.screenshot())) as taken:
-                taken.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-                    Path(PICTURES) / f"{name}.png", optimize=True
-                )
+                taken.convert("RGB").save(Path(PICTURES) / f"{name}.webp", quality=88, method=6)
 
     def never_reloaded(self) -> bool:
         return bool(self.page.evaluate("window.stillTheSamePage === true"))

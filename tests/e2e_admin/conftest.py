@@ -31,12 +31,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(scope="session")
 def project(studio: Studio) -> int:
-    return studio.add_project(f"film-{secrets.token_hex(2)}", EDITOR)
+    return studio.add_project(f"film-{secrets.token_hex(2)}", "Film studio", EDITOR)
 
 
 @pytest.fixture(scope="session")
 def foreign_project(studio: Studio) -> int:
-    return studio.add_project(f"other-{secrets.token_hex(2)}", STRANGER)
+    return studio.add_project(f"other-{secrets.token_hex(2)}", "Another studio", STRANGER)
 
 
 @pytest.fixture(scope="session")

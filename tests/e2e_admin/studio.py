@@ -92,7 +92,7 @@ class Studio:
         headers = {"Authorization": f"JWT {token}"}
         return httpx.Client(base_url=f"{self.url}/api", timeout=60, trust_env=False, headers=headers)
 
-    def add_project(self, project_id: str, *members: str) -> int:
+    def add_project(self, project_id: str, name: str, *members: str) -> int:
         """A new project of the platform, connected to this Payload, with editors who are members of it."""
         headers = {"X-Admin-Key": self.access.admin_key}
         with httpx.Client(
@@ -102,7 +102,6 @@ class Studio:
             key = _good(at.post(f"/projects/{project_id}/keys", json={}))["key"]
         with self.client() as http:
             users = [_good(http.post("/users", json={"email": email, "password": PASSWORD})) for email in members]
-            name = project_id.replace("-", " ").capitalize()
             project: Mapping[str, Any] = {
                 "name": name,
                 "serviceProject": project_id,

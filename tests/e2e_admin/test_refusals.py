@@ -18,6 +18,8 @@ def test_the_form_says_beside_the_field_what_does_not_fit(editor: Person) -> Non
     editor.save()
     expect(editor.toast).to_contain_text("params.steps")
     expect(steps.get_by_role("alert")).to_have_text("Must be from 1 to 50.")
+    steps.evaluate("(it) => it.scrollIntoView({ block: 'center' })")
+    editor.page.wait_for_timeout(1000)  # until the toast has come in
     editor.picture("invalid")
     assert editor.page.url.endswith("/create")
     editor.page.get_by_text("As JSON").click()
