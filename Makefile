@@ -66,9 +66,10 @@ $(PAYLOADCMS)/node_modules/.synced: $(PAYLOADCMS)/package-lock.json
 	cd $(PAYLOADCMS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# A Payload with its admin panel: 900 MB of packages that nothing else needs.
+# A Payload with its admin panel: 900 MB of packages that nothing else needs. Not `npm ci`, which refuses a lock file
+# without Next's optional packages for other systems; all that is locked is installed as locked.
 $(PANEL)/node_modules/.synced: $(PANEL)/package-lock.json
-	cd $(PANEL) && npm ci --ignore-scripts --no-audit --no-fund
+	cd $(PANEL) && npm install --no-save --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .PHONY: test

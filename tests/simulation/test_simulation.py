@@ -84,7 +84,10 @@ def _first_come(task: Waiting, *_given: object) -> tuple[datetime, str]:
         ),
         pytest.param(lambda: patch("scheduling.domain.matching._turn", _first_come), CROWDS, (), id="no fair turns"),
         pytest.param(
-            lambda: patch("notification.domain.happenings.Happening.webhook_id", "msg_1"), SOME, (), id="one webhook id for all"
+            lambda: patch("notification.domain.happenings.Happening.webhook_id", "msg_1"),
+            SOME,
+            (),
+            id="one webhook id for all",
         ),
     ],
 )
