@@ -218,10 +218,13 @@ class TestCancelAndRetry:
 
 class TestPrioritise:
     async def test_a_waiting_task_goes_before_others(self, api: Api) -> None:
-        first, second = [(await api.submit()).json()["id"] for _ in range(2)]
+        first = (await api.submit()).json()["id"]
+        api.world.clock.advance(seconds=1)
+        second = (await api.submit()).json()["id"]
         answer = await api.call("PATCH", f"/tasks/{second}", json={"priority": "high"})
         assert (answer.status_code, answer.json()["priority"]) == (200, "high")
         assert api.world.bus.types[-1] == "task.queued.v1"
+        await api.running.deliver(api.world.bus.messages[-1])
         waiting = (await api.call("GET", "/projects/p1/queue")).json()["tasks"]
         assert [task["task_id"] for task in waiting] == [second, first]
 
