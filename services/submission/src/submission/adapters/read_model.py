@@ -19,7 +19,7 @@ BY_RANK = {priority.rank: priority for priority in Priority}
 WAITING = [phase.value for phase in Phase if phase.status is Status.PENDING]
 ALIVE = [phase.value for phase in Phase if not phase.terminal]
 
-CHANGING = ("seq", "phase", "status", "updated_at", "record")
+CHANGING = ("seq", "phase", "status", "priority", "updated_at", "record")
 ADD = insert(TaskRow).on_conflict_do_nothing()
 ADD_EVENT = insert(HistoryRow).on_conflict_do_nothing()
 ADD_TAGS = insert(TagRow).on_conflict_do_nothing()
