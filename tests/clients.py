@@ -160,6 +160,7 @@ class Receiver:
     secret: str = ""
     received: list[dict[str, Any]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     """Statuses for the next calls; 204 when they are used up."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -168,6 +169,7 @@ class Receiver:
         told = Webhook(self.secret).verify(await request.body(), dict(request.headers))
         self.received.append(told)
         self.ids.append(request.headers["webhook-id"])
+        self.traceparents.append(request.headers.get("traceparent"))
         self.arrived.set()
         return Response(status_code=self.answers.pop(0) if self.answers else 204)
 
@@ -183,12 +185,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(client: ProjectClient, events: list[str] | None = None) -> AsyncIterator[Receiver]:
+async def receiver(
+    client: ProjectClient, events: list[str] | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Receiver]:
     """A receiver that is registered with the project."""
     [port] = free_ports(1)
-    found = Receiver(f"http://127.0.0.1:{port}/webhook")
+    found = Receiver(f"http://{host}:{port}/webhook")
     app = Starlette(routes=[Route("/webhook", found.receive, methods=["POST"])])
-    server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    server = GuestServer(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     made = await client.http.post("/api/v1/webhooks", json={"url": found.url} | ({"events": events} if events else {}))
     assert made.status_code == 201, made.text

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from chassis.outside import Outside
 from chassis.service import Service, Surroundings, build_app
+from chassis.tracing import NOWHERE, Tracing
 from contracts.catalog import Catalog, read_catalog
 from contracts.events import Message
 from contracts.projects import ApiKey, Project, digest_of, key_text
@@ -41,7 +42,7 @@ TEST_POSTGRES = os.environ.get("MOVIE_TASKS_TEST_POSTGRES")
 TOKEN = "sidecar-token-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 SECRET = "s" * 43
-TINY_MODELS = read_catalog(only=["tiny-*"])
+TINY_MODELS = read_catalog(only=["tiny-*", "mux", "concat"])
 
 
 @dataclass
@@ -53,13 +54,16 @@ class World:
     jobs: InMemoryJobs = field(default_factory=InMemoryJobs)
     clock: SettableClock = field(default_factory=SettableClock)
     catalog: Catalog = TINY_MODELS
+    tracing: Tracing = NOWHERE
 
     def __post_init__(self) -> None:
         self.objects = InMemoryObjects(self.clock)
 
     @property
     def outside(self) -> Outside:
-        return Outside(self.state, self.bus, self.jobs, self.objects, self.clock, self.catalog, self.bus.check)
+        return Outside(
+            self.state, self.bus, self.jobs, self.objects, self.clock, self.catalog, self.bus.check, self.tracing
+        )
 
     async def add_project(self, project_id: str, key_id: str, **key: Any) -> str:
         """Adds an active project and a key of it, whose text is returned."""
@@ -111,6 +115,10 @@ def serving_of(world: World) -> Serve:
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://movie-tasks") as http,
         ):
+            # The server's start waits a second or two for its services, which a busy database may exceed.
+            async with asyncio.timeout(60):
+                while (await http.get("/api/started")).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                    await asyncio.sleep(0.01)
             yield Running(app, http)
 
     return serving
@@ -121,15 +129,22 @@ def serve(world: World) -> Serve:
     return serving_of(world)
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """The URL of a database by its name within the test: a file, or a fresh one on the server that
-    `MOVIE_TASKS_TEST_POSTGRES` names with the right to create databases."""
+@pytest.fixture(scope="session")
+def postgres_databases() -> Iterator[PostgresDatabases | None]:
+    """On the server that `MOVIE_TASKS_TEST_POSTGRES` names with the right to create databases."""
     if TEST_POSTGRES is None:
-        yield lambda name: f"sqlite:///{tmp_path}/{name}.db"
+        yield None
         return
     with PostgresDatabases(TEST_POSTGRES) as databases:
-        yield databases.url
+        yield databases
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, postgres_databases: PostgresDatabases | None) -> Callable[[str], str]:
+    """The URL of a database by its name within the test: a fresh file, or an empty database on a server."""
+    if postgres_databases is None:
+        return lambda name: f"sqlite:///{tmp_path}/{name}.db"
+    return postgres_databases.of_a_test()
 
 
 async def until(true: Callable[[], bool], within: float = 30) -> None:

@@ -1,6 +1,7 @@
 """Databases for tests on a real Postgres server."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -9,9 +10,17 @@ from uuid import uuid4
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+END_CONNECTIONS = (
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
 
 class PostgresDatabases:
-    """Makes databases by name, each fresh and once, and drops them in the end."""
+    """Databases by name, each made once and emptied for every test, and dropped in the end.
+
+    Making and dropping one costs as much as a test does.
+    """
 
     def __init__(self, server: str) -> None:
         self._server = make_url(server)
@@ -25,21 +34,35 @@ class PostgresDatabases:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._run(*(f"DROP DATABASE {name} WITH (FORCE)" for name in self._made.values()))
+        self._run(self._server.database, *(f"DROP DATABASE {name} WITH (FORCE)" for name in self._made.values()))
         self._thread.shutdown()
 
-    def url(self, name: str) -> str:
-        if name not in self._made:
+    def of_a_test(self) -> Callable[[str], str]:
+        """The URL of a database by its name, which is empty when the test first asks for it."""
+        handed = dict[str, str]()
+
+        def url(name: str) -> str:
+            if name not in handed:
+                handed[name] = self._empty(name)
+            return handed[name]
+
+        return url
+
+    def _empty(self, name: str) -> str:
+        if name in self._made:
+            self._run(self._made[name], END_CONNECTIONS, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        else:
             database = f"test_{name}_{uuid4().hex[:12]}"
-            self._run(f"CREATE DATABASE {database}")
+            self._run(self._server.database, f"CREATE DATABASE {database}")
             self._made[name] = database
         return self._server.set(database=self._made[name]).render_as_string(hide_password=False)
 
-    def _run(self, *statements: str) -> None:
-        self._thread.submit(asyncio.run, self._execute(statements)).result()
+    def _run(self, database: str | None, *statements: str) -> None:
+        self._thread.submit(asyncio.run, self._execute(database, statements)).result()
 
-    async def _execute(self, statements: tuple[str, ...]) -> None:
-        engine = create_async_engine(self._server.set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT")
+    async def _execute(self, database: str | None, statements: tuple[str, ...]) -> None:
+        server = self._server.set(drivername="postgresql+asyncpg", database=database)
+        engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             for statement in statements:
                 await connection.execute(text(statement))

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.postgres import SUPERUSER, find_postgres, postgres
@@ -14,6 +14,8 @@ from cluster.supervisor import Supervisor
 from embedded.processes import free_ports
 
 PASSWORD = "the-right-password"
+HASTY = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+"""What is kept is of no use after the test, so nobody waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def a_server() -> Iterator[Server]:
         # Postgres runs as a user of its own.
         folder.chmod(0o711)
         programs = find_postgres(None)
-        supervisor = Supervisor([postgres(programs, folder / "postgres", port, PASSWORD, {})], folder)
+        unit = postgres(programs, folder / "postgres", port, PASSWORD, {})
+        supervisor = Supervisor([replace(unit, command=[*unit.command, *HASTY])], folder)
         with supervisor.running():
             yield Server(programs, supervisor, port)
 

@@ -110,17 +110,21 @@ def go_command() -> list[str]:
 
 
 def build() -> Path:
+    say(f"building Dapr {pinned()['github.com/dapr/dapr']} from source; 4 to 8 minutes on two cores, once per machine")
+    build_programs(PROGRAMS, cache_folder())
+    return cache_folder()
+
+
+def build_programs(programs: Iterable[str], target: Path) -> None:
+    """Of Dapr's `cmd`, from one source at one place: what one build has compiled the next one need not."""
     go, versions = go_command(), pinned()
-    target = cache_folder()
-    source = target.with_name(target.name + ".src")
-    say(f"building Dapr {versions['github.com/dapr/dapr']} from source; 4 to 8 minutes on two cores, once per machine")
+    source = cache_folder().with_name(cache_folder().name + ".src")
     try:
         unpack(go, versions["github.com/dapr/dapr"], source)
         leave_out_unused(go, versions, source)
-        compile_programs(go, versions["github.com/dapr/dapr"].removeprefix("v"), source, target)
+        compile_programs(go, programs, versions["github.com/dapr/dapr"].removeprefix("v"), source, target)
     finally:
         shutil.rmtree(source, ignore_errors=True)
-    return target
 
 
 def unpack(go: list[str], version: str, source: Path) -> None:
@@ -149,11 +153,11 @@ def leave_out_unused(go: list[str], versions: dict[str, str], source: Path) -> N
         file.write("\n".join(sums) + "\n")
 
 
-def compile_programs(go: list[str], version: str, source: Path, target: Path) -> None:
+def compile_programs(go: list[str], programs: Iterable[str], version: str, source: Path, target: Path) -> None:
     partial = target.with_name(target.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for program in PROGRAMS:
+    for program in programs:
         say(f"compiling {program}")
         started = time.monotonic()
         flags = f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={version}"

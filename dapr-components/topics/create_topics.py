@@ -28,12 +28,14 @@ BROKERS_OWN = "-1"
 
 
 def main() -> None:
+    if "MOVIE_TASKS_BROKERS" not in os.environ:
+        sys.exit("MOVIE_TASKS_BROKERS is not set: where is the broker? host:port, comma separated")
     try:
         ensure_topics(
             AdminClient(client_settings(os.environ)), int(os.environ.get("MOVIE_TASKS_BROKER_REPLICATION", BROKERS_OWN))
         )
     except KafkaException as error:
-        sys.exit(f"topics could not be made at {os.environ.get('MOVIE_TASKS_BROKERS')}: {error.args[0].str()}")
+        sys.exit(f"topics could not be made at {os.environ['MOVIE_TASKS_BROKERS']}: {error.args[0].str()}")
 
 
 def client_settings(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -6,15 +6,16 @@ make bench-gpu
 import asyncio
 import dataclasses
 import itertools
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import httpx
 from chassis.clock import SystemClock
 from chassis.service import Surroundings, build_app
 from contracts.catalog import ModelEntry, read_catalog
-from contracts.events import TaskProgressed, WorkerHeartbeat, parse
+from contracts.events import FeedWatched, TaskProgressed, WatchedPart, WorkerHeartbeat, feed_watched, parse
 from contracts.identifiers import task_id_for
 from contracts.media import Execution
 from contracts.tasks import Phase, Task
@@ -36,10 +37,39 @@ from rich.table import Table
 from tests.conftest import TOKEN, Running, World
 from tests.unit.gpu_worker.driving import WorkerUnderTest
 
-COUNTS = {"tiny-image": 48, "tiny-video": 12, "tiny-audio": 12}
 THREADS = int(os.environ.get("THREADS", max(1, (os.cpu_count() or 1) // 2)))
 
+PROJECT = "bench"
+
 console = Console()
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many runs of a model, one at a time and as many together as go."""
+
+    model: str
+    runs: int
+    params: Mapping[str, int] = field(default_factory=dict)
+    together: bool = True
+    watched: bool = False
+    """By somebody who is shown previews."""
+
+    @property
+    def name(self) -> str:
+        told = [f"{name} {value}" for name, value in self.params.items()]
+        return ", ".join([self.model, *told, *(["watched"] if self.watched else [])])
+
+
+LONG = {"width": 256, "height": 256, "steps": 50}
+"""Runs of seconds, as nearly all are on a GPU: what comes around each weighs less."""
+CASES = (
+    Case("tiny-image", 48),
+    Case("tiny-image", 8, LONG, together=False),
+    Case("tiny-image", 8, LONG, together=False, watched=True),
+    Case("tiny-video", 12),
+    Case("tiny-audio", 12),
+)
 
 
 @dataclass
@@ -48,8 +78,13 @@ class Bench:
 
     worker: WorkerUnderTest
     entry: ModelEntry
+    case: Case
     numbers: "itertools.count[int]"
     read: int = 0
+
+    async def watch(self) -> None:
+        watched = FeedWatched(parts=(WatchedPart(project_id=PROJECT),), seconds=60)
+        await self.worker.running.deliver(feed_watched(watched, "notification", self.worker.world.clock.now()))
 
     async def give(self, together: int) -> list[Task]:
         numbers = list(itertools.islice(self.numbers, together))
@@ -57,6 +92,8 @@ class Bench:
         for task in tasks:
             batch = f"{tasks[0].id}:1" if together > 1 else None
             await self.worker.deliver_assignment(task, self._name, lease=600, batch=batch, together=together)
+        # What was said before this is not about these.
+        self.read = len(self.worker.world.bus.messages)
         return tasks
 
     async def until_free(self) -> None:
@@ -76,10 +113,11 @@ class Bench:
     async def _assigned(self, number: int) -> Task:
         return await self.worker.assigned(
             self._name,
-            id=task_id_for("bench", str(number)),
+            id=task_id_for(PROJECT, str(number)),
+            project_id=PROJECT,
             model=self.entry.key,
             medium=self.entry.medium,
-            params={**self.entry.defaults, "prompt": "a red circle", "seed": number},
+            params={**self.entry.defaults, **self.case.params, "prompt": "a red circle", "seed": number},
         )
 
     async def _until(self, true: object) -> None:
@@ -98,7 +136,7 @@ def _uses(heartbeat: WorkerHeartbeat) -> list[bool]:
 
 
 @asynccontextmanager
-async def a_bench(entry: ModelEntry, folder: Path) -> AsyncIterator[Bench]:
+async def a_bench(entry: ModelEntry, case: Case, folder: Path) -> AsyncIterator[Bench]:
     world = World()
     outside = dataclasses.replace(world.outside, clock=SystemClock())
     settings = WorkerSettings(
@@ -117,7 +155,7 @@ async def a_bench(entry: ModelEntry, folder: Path) -> AsyncIterator[Bench]:
     ):
         while not engine.ready:
             await asyncio.sleep(0.01)
-        yield Bench(WorkerUnderTest(Running(app, http), world, engine, service), entry, itertools.count())
+        yield Bench(WorkerUnderTest(Running(app, http), world, engine, service), entry, case, itertools.count())
 
 
 async def rate(bench: Bench, together: int) -> tuple[float, float]:
@@ -126,7 +164,9 @@ async def rate(bench: Bench, together: int) -> tuple[float, float]:
     await bench.until_free()
     tasks: list[Task] = []
     started = time.perf_counter()
-    while len(tasks) < COUNTS[bench.entry.key]:
+    while len(tasks) < bench.case.runs:
+        if bench.case.watched:
+            await bench.watch()
         tasks += await bench.give(together)
         await bench.until_free()
     executions = await bench.executions(tasks)
@@ -144,29 +184,31 @@ async def seconds_to_first_step(bench: Bench) -> float:
     return taken
 
 
-def bare_rate(entry: ModelEntry, batch: int, folder: Path) -> float:
+def bare_rate(case: Case, batch: int, folder: Path) -> float:
     (folder / "bare").mkdir(exist_ok=True)
-    count = COUNTS[entry.key]
-    arguments = [entry.key, str(count), str(batch), str(THREADS), str(folder / "models"), str(folder / "bare")]
+    numbers = [str(number) for number in (case.runs, batch, THREADS)]
+    arguments = [case.model, *numbers, str(folder / "models"), str(folder / "bare"), json.dumps(case.params)]
     command = [sys.executable, "-m", "tests.benchmarks.bare_loop", *arguments]
     answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    return count / float(answer.stdout)
+    return case.runs / float(answer.stdout)
 
 
-async def measure(entry: ModelEntry, folder: Path, table: Table) -> None:
-    async with a_bench(entry, folder) as bench:
+async def measure(case: Case, folder: Path, table: Table) -> None:
+    [entry] = read_catalog(only=[case.model]).models
+    async with a_bench(entry, case, folder) as bench:
         cold = await seconds_to_first_step(bench)
-        warm = statistics.median([await seconds_to_first_step(bench) for _ in range(9)])
-        table.add_row(
-            f"{entry.key}: assignment to first step", ms(warm), "", f"{ms(cold)} when the model must be loaded"
-        )
-        for together in sorted({1, entry.batching.max}):
-            bare_alone = await asyncio.to_thread(bare_rate, entry, 1, folder)
-            bare = await asyncio.to_thread(bare_rate, entry, together, folder) if together > 1 else bare_alone
+        if not case.params:
+            warm = statistics.median([await seconds_to_first_step(bench) for _ in range(9)])
+            table.add_row(
+                f"{case.name}: assignment to first step", ms(warm), "", f"{ms(cold)} when the model must be loaded"
+            )
+        for together in sorted({1, entry.batching.max if case.together else 1}):
+            bare_alone = await asyncio.to_thread(bare_rate, case, 1, folder)
+            bare = await asyncio.to_thread(bare_rate, case, together, folder) if together > 1 else bare_alone
             ours, busy = await rate(bench, together)
             times = f"{ours / bare_alone:.2f} of a loop one at a time" if together > 1 else ""
             table.add_row(
-                f"{entry.key}, {together} at a time",
+                f"{case.name}, {together} at a time",
                 f"{ours:.2f}/s",
                 f"{bare:.2f}/s",
                 f"ratio {ours / bare:.2f}, device busy {busy:.0%}; {times}".removesuffix("; "),
@@ -181,9 +223,9 @@ def main() -> None:
     table = Table(title=f"A worker with {THREADS} CPU thread(s), no GPU", title_justify="left")
     for column in ("what", "worker", "bare loop", "how"):
         table.add_column(column)
-    for entry in read_catalog(only=list(COUNTS)).models:
+    for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(measure(entry, Path(folder), table))
+            asyncio.run(measure(case, Path(folder), table))
     console.print(table)
 
 

@@ -127,6 +127,7 @@ async def bench(folder: Path, dead: bool) -> AsyncIterator[Bench]:
     world, told = World(), Told()
     settings = NotificationSettings(
         notification_database=f"sqlite:///{folder}/notification.db",
+        admin_key="an-admin-key-for-the-bench",
         webhook_encryption_keys=Fernet.generate_key().decode(),
         webhook_private_hosts="127.0.0.0/8",
         media_url="memory:///",

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from contracts.events import task_changed
+from contracts.records import TaskRecords
+from contracts.tasks import Advance, Assign, Complete, Phase, Produce, Task
+from contracts.testing.examples import NOON, media_result, produced_media
 from embedded.settings import EmbeddedSettings
 from submission.app import create
 from submission.settings import SubmissionSettings
@@ -40,6 +44,28 @@ class Api:
             headers={"X-Admin-Key": ADMIN_KEY},
             **options,  # type: ignore[arg-type]
         )
+
+    async def start(self, task_id: str) -> Task:
+        """A worker is at it, and submission has heard so."""
+        await self.tasks.change(task_id, lambda _: Assign("worker-1", NOON))
+        return await self.tell(await self.tasks.change(task_id, lambda _: Advance(1, Phase.GENERATING)))
+
+    async def store(self, task_id: str) -> Task:
+        """What was started has its result, and submission has heard so."""
+        await self.tasks.change(task_id, lambda task: Produce(1, produced_media(task), self.world.clock.now()))
+        return await self.tell(await self.tasks.change(task_id, lambda task: Complete(1, media_result(task))))
+
+    async def finish(self, task_id: str) -> Task:
+        await self.start(task_id)
+        return await self.store(task_id)
+
+    async def tell(self, task: Task) -> Task:
+        await self.running.deliver(task_changed(task, "test"))
+        return task
+
+    @property
+    def tasks(self) -> TaskRecords:
+        return TaskRecords(self.world.state, self.world.clock)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from notification.app import create
 from notification.settings import NotificationSettings
 
-from tests.conftest import SECRET, TOKEN, Running, World
+from tests.conftest import ADMIN_KEY, SECRET, TOKEN, Running, World
 
 ORIGIN = "https://studio.example.com"
 FERNET_KEY = Fernet.generate_key().decode()
@@ -130,7 +130,9 @@ async def live_server(world: World, database: str, **settings: Any) -> AsyncIter
     notification = create(
         NotificationSettings(
             notification_database=database,
+            admin_key=ADMIN_KEY,
             webhook_encryption_keys=FERNET_KEY,
+            preview_link_keys=FERNET_KEY,
             media_url="memory:///",
             replica="test",
             cors_origins=ORIGIN,
@@ -152,7 +154,8 @@ async def live_server(world: World, database: str, **settings: Any) -> AsyncIter
     serving = asyncio.create_task(server.serve([listening]))
     limits = httpx.Limits(max_connections=1000)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, limits=limits) as http:
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, limits=limits, timeout=60)
+        async with client as http:
             while not server.started:
                 assert not serving.done()
                 await asyncio.sleep(0.005)

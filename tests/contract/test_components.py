@@ -40,6 +40,11 @@ def test_the_content_system_cannot_reach_the_tasks_state() -> None:
     assert component(STATE_STORE)["scopes"] == list(SERVICES)
 
 
+def test_events_of_before_the_first_commit_are_heard_and_broadcasts_are_not() -> None:
+    assert metadata("events")["initialOffset"] == "oldest"
+    assert metadata("broadcast")["initialOffset"] == "newest"
+
+
 @pytest.mark.parametrize("name", ["events", "broadcast", "taskstate"])
 def test_no_secret_is_written_into_a_component(name: str) -> None:
     secret = ("password", "brokers", "connectionstring", "username")

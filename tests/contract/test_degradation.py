@@ -52,6 +52,8 @@ async def assert_ready(running: Running, service: str, ready: bool) -> None:
     assert answer.status_code == (200 if ready else 503)
     assert answer.json()["checks"][f"{service}.database"] == ("ok" if ready else REASON)
     assert (await running.http.get("/healthz")).status_code == 200
+    # What Kubernetes asks before it sends anybody here: the records are still shown, and the media still served.
+    assert (await running.http.get("/readyz", params={"exclude": f"{service}.database"})).status_code == 200
 
 
 @pytest.fixture
@@ -153,6 +155,7 @@ async def test_notification_puts_everybody_off_and_forgets_nothing(
     headers = {"X-API-Key": await world.add_project("p1", "k1")}
     settings = NotificationSettings(
         notification_database=database_url("notification"),
+        admin_key=ADMIN_KEY,
         webhook_encryption_keys=Fernet.generate_key().decode(),
         webhook_private_hosts="127.0.0.0/8",
         media_url="memory:///",

@@ -1,11 +1,15 @@
 """The live feed over real connections: who may open what, from where, and what is told."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import websockets
+from chassis.preview_links import PreviewLinks
 from contracts.errors import DependencyUnavailable
 from contracts.events import TaskProgressed, task_progressed
 from contracts.projects import ApiKey
@@ -13,8 +17,8 @@ from contracts.records import TaskRecords, api_key_records
 from contracts.tasks import Phase, ProcessingProgress
 from contracts.testing.examples import NOON, a_task, a_task_in
 
-from tests.conftest import World
-from tests.contract.live_server import ORIGIN, LiveServer, a_task_told, live_server
+from tests.conftest import World, until
+from tests.contract.live_server import FERNET_KEY, ORIGIN, LiveServer, a_task_told, live_server
 
 PROJECT = "/api/v1/live/projects/p1"
 TASK = a_task_in(Phase.GENERATING, tags=("shot 1/2", "hero"))
@@ -172,6 +176,24 @@ class TestStreams:
                 await live.tell(task.model_copy(update={"updated_at": live.world.clock.now()}))
                 assert [one["type"] for one in await stream.take(len(told))] == told
 
+    async def test_a_preview_comes_as_a_link_to_who_watches(self, live: LiveServer) -> None:
+        async with live.sse(PROJECT, **{"X-API-Key": live.key}) as stream:
+            await until(lambda: "feed.watched.v1" in live.world.bus.types)
+            progress = ProcessingProgress(step=2, total=4, fraction=0.5)
+            progressed = TaskProgressed(
+                task_id=TASK.id, project_id="p1", attempt=1, phase=Phase.GENERATING, progress=progress
+            )
+            for preview_step in (None, 1):
+                told = progressed.model_copy(update={"preview_step": preview_step})
+                await live.running.deliver(task_progressed(told, "gpu-worker-image", NOON))
+            without, with_one = [told["data"] for told in await stream.take(2)]
+        assert without["preview_url"] is None
+        assert with_one["preview_step"] == 1
+        path, _, token = with_one["preview_url"].partition("?link=")
+        assert path == f"/api/v1/media/previews/{TASK.id}"
+        opened = PreviewLinks(FERNET_KEY).open(token, TASK.id, live.world.clock.now())
+        assert (opened.project_id, opened.attempt) == ("p1", "1")
+
     async def test_by_tag_with_the_progress_of_its_tasks(self, live: LiveServer) -> None:
         await live.tell(TASK)
         await live.tell(a_task_told(1, tags=["other"]))
@@ -233,6 +255,17 @@ class TestStreams:
             assert socket.close_code == 1013
 
 
+async def told_something(live: LiveServer, socket: websockets.ClientConnection) -> None:
+    """A connection is open a moment before its watcher has joined."""
+    async with asyncio.timeout(30):
+        for number in itertools.count(1):
+            await live.tell(a_task_told(number))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await socket.recv()
+                    return
+
+
 class TestOrigins:
     async def test_a_page_of_an_allowed_origin(self, live: LiveServer) -> None:
         preflight = {
@@ -273,8 +306,7 @@ class TestOrigins:
         options: dict[str, Any] = {"additional_headers": {"Origin": origin}}
         if opens:
             async with live.connect(made["websocket"], **options) as socket:
-                await live.tell(a_task_told(1))
-                await socket.recv()
+                await told_something(live, socket)
         else:
             assert await live.refusal(made["websocket"], **options) == FORBIDDEN
 
@@ -282,5 +314,4 @@ class TestOrigins:
         made = await live.ticket()
         headers = {"Origin": f"https://127.0.0.1:{live.port}"}
         async with live.connect(made["websocket"], additional_headers=headers) as socket:
-            await live.tell(a_task_told(1))
-            await socket.recv()
+            await told_something(live, socket)

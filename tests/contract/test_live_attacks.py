@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-from chassis.logs import hidden
 from chassis.sealed import Claims, Seal
 from contracts.records import TaskRecords
+from contracts.secrets import hidden
 from contracts.tasks import Phase
 from contracts.testing.examples import NOON, a_task, a_task_in
 from cryptography.fernet import Fernet
 from notification.adapters.vault import FernetVault
-from notification.handlers.opening import PURPOSE
+from notification.handlers.admitting import PURPOSE
 
 from tests.conftest import World
 from tests.contract.live_server import FERNET_KEY, LiveServer, a_task_told, live_server

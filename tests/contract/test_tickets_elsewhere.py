@@ -12,7 +12,6 @@ from tests.conftest import Serve, World
 from tests.contract.conftest import embedded_in
 
 LIVE = f"{API}/live/"
-OPEN = (f"{API}/health", f"{API}/models", f"{API}/workers")
 
 
 async def test_in_no_place_where_a_key_can_stand(world: World, serve: Serve, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import until
 async def test_what_opens_the_platform_is_in_no_log(tmp_path: Path) -> None:
     port, nobody = free_ports(2)
     caddy = Path(os.environ["MOVIE_TASKS_CLUSTER_PROGRAMS"]) / "caddy"
-    unit = gateway(caddy, tmp_path, port, {app: [nobody] for app in App})
+    unit = gateway(caddy, tmp_path, port, {app: [f"127.0.0.1:{nobody}"] for app in App})
     unit.prepare()
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -37,6 +38,19 @@ async def test_a_picture_of_the_cms_is_the_input_of_a_task(room: Newsroom) -> No
     inputs = [{"name": "image", "media": media["id"]}]
     edited = await room.editor.ask(room.project, model="tiny-image-edit", params={"steps": 2}, inputs=inputs)
     assert (await room.editor.result(await room.editor.done(edited))).startswith(PNG)
+
+
+async def test_a_document_reminds_and_starts_when_it_says(room: Newsroom) -> None:
+    start = datetime.now(UTC) + timedelta(seconds=8)
+    remind = {"at": (start - timedelta(seconds=4)).isoformat(), "note": "call the studio"}
+    asked = await room.editor.ask(room.project, startAt=start.isoformat(), reminders=[remind])
+    reminded = await room.editor.until("media-tasks", asked["id"], lambda found: bool(found["reminded"]))
+    assert (reminded["status"], reminded["phase"]) == ("pending", "scheduled")
+    assert [(one["note"], one["lateSeconds"]) for one in reminded["reminded"]] == [("call the studio", None)]
+    done = await room.editor.done(asked)
+    task = await room.service.status(asked["taskId"])
+    assert datetime.fromisoformat(task["started_at"]) >= start
+    assert done["estimate"]["p50At"] and len(done["reminded"]) == 1
 
 
 async def test_what_cannot_be_made_is_refused_with_the_reason(room: Newsroom) -> None:

@@ -17,8 +17,13 @@ STRANGER = "stranger@example.com"
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     port = free_ports(1)[0]
-    origins = {"MOVIE_TASKS_CORS_ORIGINS": f"http://127.0.0.1:{port}"}
-    platform = Platform(tmp_path_factory.mktemp("platform"), settings={**SETTINGS, **origins})
+    settings = {
+        **SETTINGS,
+        "MOVIE_TASKS_CORS_ORIGINS": f"http://127.0.0.1:{port}",
+        # Tiny models are done within seconds.
+        "MOVIE_TASKS_WORKER_PREVIEW_EVERY": "0.2",
+    }
+    platform = Platform(tmp_path_factory.mktemp("platform"), settings=settings)
     platform.start()
     started = Studio(platform.access, port, tmp_path_factory.mktemp("studio"))
     try:

@@ -20,7 +20,7 @@ def test_a_page_without_the_feed_asks_for_the_document(
     expect(editor.badge()).to_have_text("Done", timeout=120_000)
     assert editor.page.evaluate("window.openedFeeds") == 0
     assert editor.never_reloaded()
-    editor.page.wait_for_function("document.querySelector('.media-task-result video')?.readyState > 0")
+    editor.shows_pixels(editor.panel.get_by_role("img", name="Result of"))
 
 
 def test_a_feed_that_breaks_off_is_opened_again_where_it_was(
@@ -32,7 +32,8 @@ def test_a_feed_that_breaks_off_is_opened_again_where_it_was(
     editor.open(f"/{task}")
     editor.page.wait_for_function("window.heardEvents.some(({ type }) => type === 'task.progressed.v1')")
     editor.page.wait_for_function("window.heardEvents.some(({ id }) => id)")
-    editor.page.evaluate("window.lastFeed.onerror(new Event('error'))")
+    with editor.page.expect_request(lambda request: "/live/projects/" in request.url):
+        editor.page.evaluate("window.lastFeed.onerror(new Event('error'))")
     expect(editor.badge()).to_have_text("Done", timeout=120_000)
     assert len(opened) == 2
     assert "last_event_id=" in opened[1]

@@ -11,7 +11,7 @@ from tests.e2e_admin.browser import PROMPT, Person, person
 from tests.e2e_admin.conftest import EDITOR
 from tests.e2e_admin.studio import Studio
 
-SLOW: dict[str, Any] = {"model": "tiny-video", "params": {"steps": 50, "frames": 97, "width": 256, "height": 256}}
+SLOW: dict[str, Any] = {"model": "tiny-image", "params": {"steps": 50, "width": 256, "height": 256}}
 
 
 def percents(somebody: Person, task: int | None = None) -> list[int]:
@@ -85,6 +85,7 @@ def test_it_looks_right_in_the_dark(browser: Browser, studio: Studio, project: i
     with person(browser, studio, EDITOR, color_scheme="dark") as editor:
         editor.open(f"/{task}")
         editor.sees(r"Processing [2-9]\d %")
+        editor.shows_pixels(editor.preview)
         editor.picture("dark")
         assert editor.page.evaluate("document.documentElement.dataset.theme") == "dark"
         expect(editor.badge()).to_have_text("Done", timeout=120_000)

@@ -34,7 +34,7 @@ async def sidecar_for(
         "MOVIE_TASKS_STATE_DSN": f"{data}/state.db?_pragma=synchronous(1)",
         **(secrets or {}),
     }
-    server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
+    server = GuestServer(uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     with (
         scheduler(dapr_bin / "scheduler", data / "scheduler", at, data / "scheduler.log"),

@@ -32,7 +32,7 @@ def a_pipeline(key: str, folder: Path, scheduler: str | None) -> Any:
 def run(key: str, pipeline: Any, generator: torch.Generator, after_step: Callable[..., Any]) -> np.ndarray[Any, Any]:
     arguments: dict[str, Any] = {"prompt": "a red circle", "num_inference_steps": STEPS, "generator": generator}
     if CATALOG[key].medium is Medium.VIDEO:
-        arguments |= {"width": 64, "height": 64, "num_frames": 9}
+        arguments |= {"width": 96, "height": 96, "num_frames": 9}
     if CATALOG[key].inputs:
         arguments["image"] = Image.new("RGB", (64, 64), "red")
     output = pipeline(**arguments, output_type="np", callback_on_step_end=after_step)

@@ -178,7 +178,7 @@ async def test_a_video_and_another_from_an_image(engine: EngineProcess, tmp_path
         job = a_job(tmp_path / model, model, model, inputs=inputs, frames=9, steps=2, frame_rate=8)
         with av.open(await run_to_file(engine, job)) as container:
             stream = container.streams.video[0]
-            assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 128, 96)
+            assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 96, 96)
             assert float(stream.average_rate) == 8
             assert len(list(container.decode(video=0))) == 9
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -60,7 +61,13 @@ def out_of_reach(folder: Path) -> Iterator[None]:
     away.rename(folder)
 
 
-@pytest.mark.parametrize("moment", ["submitted", "generating", "storing"])
+def forget_what_is_to_be_stored(data: Path) -> None:
+    """As if the process had died before storage heard of it."""
+    with closing(sqlite3.connect(data / "storage.db")) as database, database:
+        database.execute("DELETE FROM ingests")
+
+
+@pytest.mark.parametrize("moment", ["submitted", "generating", "storing", "storing, unheard"])
 async def test_the_whole_process_killed_and_started_again(own_platform: StartPlatform, moment: str) -> None:
     """daprd dies with it, and with daprd every event that was on its way."""
     own = own_platform()
@@ -70,11 +77,14 @@ async def test_the_whole_process_killed_and_started_again(own_platform: StartPla
         await hooks.wait_for(1)
         hooks.received.clear()
         hooks.ids.clear()
-        with out_of_reach(own.data / "media" / "projects") if moment == "storing" else nullcontext():
-            task = await project.submit(params=SLOW if moment == "generating" else {"steps": 8})
-            if moment != "submitted":
-                await project.wait(task["id"], moment)
+        phase, *unheard = moment.split(", ")
+        with out_of_reach(own.data / "media" / "projects") if phase == "storing" else nullcontext():
+            task = await project.submit(params=SLOW if phase == "generating" else {"steps": 8})
+            if phase != "submitted":
+                await project.wait(task["id"], phase)
             own.kill()
+        if unheard:
+            forget_what_is_to_be_stored(own.data)
         own.start()
         async with own.project("other") as client:
             again = ProjectClient(own.access, client.http, "film")

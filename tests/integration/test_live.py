@@ -1,6 +1,7 @@
 """The live feed over real connections: Server-Sent Events and WebSocket, with progress, and resumed without a gap."""
 
 import asyncio
+import io
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 import websockets
 from httpx_sse import aconnect_sse
+from PIL import Image
 
 from tests.clients import ProjectClient
 from tests.integration.platform import Platform
@@ -130,6 +132,37 @@ async def test_a_web_socket_is_for_ones_own_tasks(
             with pytest.raises(websockets.ConnectionClosedError):
                 await socket.recv()
             assert socket.close_code == code
+
+
+async def previewed(project: ProjectClient, task_id: str, browser: httpx.AsyncClient) -> tuple[str, httpx.Response]:
+    """The link to a preview of the task, and what it opens now."""
+    async with (
+        asyncio.timeout(60),
+        aconnect_sse(project.http, "GET", f"/api/v1/live/tasks/{task_id}") as source,
+    ):
+        async for event in source.aiter_sse():
+            url = event.json().get("preview_url") if event.data else None
+            if url is not None:
+                return url, await browser.get(url)
+            assert event.event != "task.done.v1", "no preview was told of"
+    raise AssertionError("the feed ended")
+
+
+async def test_a_preview_opens_as_a_picture_while_the_task_runs_and_not_afterwards(platform: Platform) -> None:
+    async with platform.project() as project, httpx.AsyncClient(base_url=platform.access.api) as browser:
+        # Whoever watches the project is heard of by the workers before the task begins.
+        async with aconnect_sse(project.http, "GET", f"/api/v1/live/projects/{project.id}"):
+            await asyncio.sleep(2)
+            task = await project.submit(params={"steps": 50, "width": 256, "height": 256})
+            url, answer = await previewed(project, task["id"], browser)
+        assert answer.status_code == 200, answer.text
+        with Image.open(io.BytesIO(answer.content)) as image:
+            assert (image.format, image.size) == ("WEBP", (256, 256))
+        assert len(answer.content) < 10 * 1024
+        await project.wait(task["id"])
+        assert (await browser.get(url)).status_code == 404
+        assert not list(platform.data.rglob("preview.webp")), "it is gone, and not only refused"
+        assert url.partition("?link=")[2] not in platform.log
 
 
 async def test_a_watcher_that_goes_leaves_nothing_behind(platform: Platform) -> None:

@@ -39,6 +39,8 @@ async def test_a_sidecar_that_is_back_is_used_as_soon_as_it_answers(dapr_bin: Pa
     with scheduler(dapr_bin / "scheduler", tmp_path / "scheduler", at, tmp_path / "scheduler.log"), started() as first:
         async with sidecar.connected():
             assert await store.get("task:none") is None
+            with pytest.raises(DependencyUnavailable, match="delivers nothing yet"):
+                await sidecar.check_hearing()
             first.kill()
             first.wait()
             for _ in range(AWAY_SECONDS):
@@ -47,7 +49,7 @@ async def test_a_sidecar_that_is_back_is_used_as_soon_as_it_answers(dapr_bin: Pa
                 await asyncio.sleep(1)
             with started():
                 async with asyncio.timeout(30):
-                    await until_it_works(sidecar.check)
+                    await until_it_works(sidecar.subscriptions)
                 async with asyncio.timeout(3):
                     await until_it_works(partial(store.get, "task:none"))
 

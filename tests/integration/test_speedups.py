@@ -78,7 +78,7 @@ def is_in_8_bits(pipeline: Any) -> bool:
         ("tiny-image", {"fp8_storage": True}, ("fp8_storage",), is_in_8_bits),
         ("tiny-video", {"fp8_storage": True}, ("fp8_storage",), is_in_8_bits),
         ("tiny-video", {"attention": "_native_math"}, ("attention=_native_math",), has_math_attention),
-        ("tiny-video", {"first_block_cache": 0.5}, ("first_block_cache=0.5",), is_cached),
+        ("tiny-video", {"first_block_cache": 0.05}, ("first_block_cache=0.05",), is_cached),
         ("tiny-video", {"compile": True}, ("compile",), is_compiled),
     ],
 )

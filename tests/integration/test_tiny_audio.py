@@ -1,7 +1,7 @@
 """The shipped audio model makes what it is asked for, of sounds it was not trained on."""
 
 import pytest
-from gpu_worker.engine.tiny_models import SHIPPED
+from gpu_worker.engine.shipped_models import SHIPPED
 from training.scoring.audio import faults
 from training.scoring.audio_grading import asked, heard
 from training.scoring.running import Model

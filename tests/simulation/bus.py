@@ -1,8 +1,8 @@
 """The broker and the sidecars around it.
 
-A durable broker keeps an event until each service has answered for it; one in memory forgets, and
-forgets everything when the process dies with which it lives. A broadcast reaches the replicas that
-live and listen when it is sent, or does not.
+A durable broker keeps an event until each service has answered for it; one in memory forgets what is
+said while nobody listens, and everything when the process dies with which it lives. A broadcast reaches
+the replicas that live and listen when it is sent, or does not.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chassis.deliveries import Answer
+from contracts.errors import DependencyUnavailable
 from contracts.events import Message
 from contracts.topics import DEAD_LETTERS, Component, Topic
 
@@ -65,7 +66,10 @@ class SimulatedBus:
         await self._network.call("bus", lambda: self.accept(message, who))
 
     async def check(self) -> None:
+        process = current_process()
         await self._network.call("bus", lambda: None)
+        if not any(one.up and one.process is process for one in self.listeners):
+            raise DependencyUnavailable("the sidecar delivers nothing yet")
 
     def accept(self, message: Message, who: str) -> None:
         self._observing.published(who, message)
@@ -73,7 +77,8 @@ class SimulatedBus:
         if topic.component is Component.BROADCAST:
             self._broadcast(topic, body)
         elif self._durable or not self._network.faults.happens("message lost", self._network.loop.time()):
-            for app in dict.fromkeys(one.app for one in self.listeners if one.hears(topic)):
+            listening = [one for one in self.listeners if one.hears(topic) and (self._durable or one.up)]
+            for app in dict.fromkeys(one.app for one in listening):
                 self._network.loop.spawn(None, self._until_answered(app, topic, body))
 
     def die(self) -> None:

@@ -20,10 +20,12 @@ import gpu_worker.app
 import notification.app
 import scheduling.app
 import storage.app
-import submission.app
+import submission.app.operators
+import submission.app.tasks
+import submission.app.tended
 from chassis.outside import Outside
 from chassis.service import Service
-from contracts.catalog import Catalog, RequestValidator, read_catalog
+from contracts.catalog import Catalog, read_catalog
 from contracts.media import Medium
 from contracts.topics import App, worker_app
 from fastapi import APIRouter
@@ -45,8 +47,8 @@ SERVICES_LAST = (App.STORAGE, App.NOTIFICATION, App.SCHEDULING)
 NEEDED_TO_THE_END = (App.SUBMISSION, App.STORAGE, App.NOTIFICATION)
 """Whoever waits and sweeps needs no others, and three hours of a leader's beats take long to simulate."""
 FERNET_KEY = "c2ltdWxhdGVkIGtleSBvZiB0aGlydHktdHdvIGJ5dGU="
+ADMIN_KEY = "simulated-admin-key"
 CATALOG = read_catalog(only=["tiny-*"])
-VALIDATOR = RequestValidator(CATALOG)
 
 MakeEngine = Callable[[str, Catalog], SimulatedEngine]
 
@@ -79,8 +81,11 @@ def compose(app: App, replica: str, outside: Outside, around: Surroundings, door
     database = f"sqlite:///{around.folder}/{app.value}.db"
     match app:
         case App.SUBMISSION:
-            submitting = SubmissionSettings(**common, submission_database=database, admin_key="simulated-admin-key")
-            with patch.object(submission.app, "task_routes", _keep_submission(doors)):
+            submitting = SubmissionSettings(**common, submission_database=database, admin_key=ADMIN_KEY)
+            with (
+                patch.object(submission.app, "submit_routes", _keep_acceptance(doors)),
+                patch.object(submission.app, "task_routes", _keep_changes(doors)),
+            ):
                 return submission.app.create(submitting, outside)
         case App.SCHEDULING:
             with patch.object(scheduling.app, "Leading", _keep_leading(doors)):
@@ -95,7 +100,7 @@ def compose(app: App, replica: str, outside: Outside, around: Surroundings, door
             )
         case App.NOTIFICATION:
             notifying = NotificationSettings(
-                **common, notification_database=database, webhook_encryption_keys=FERNET_KEY
+                **common, notification_database=database, webhook_encryption_keys=FERNET_KEY, admin_key=ADMIN_KEY
             )
             with (
                 patch.object(notification.app, "webhook_routes", _keep_notification(doors)),
@@ -126,12 +131,13 @@ def without_http(randomness: random.Random, on_death: Callable[[], None]) -> Ite
     process = SimpleNamespace(getpid=lambda: 0, kill=lambda _pid, _signal: on_death())
     replaced: list[tuple[object, str, object]] = [
         (submission.app, "monitoring_routes", _no_routes),
-        (submission.app, "admin_routes", _no_routes),
-        (submission.app, "_schemas", lambda _validator: {}),
-        (submission.app, "RequestValidator", lambda _catalog: VALIDATOR),
+        (submission.app, "project_routes", _no_routes),
+        (submission.app.operators, "admin_routes", _no_routes),
+        (submission.app.tended, "series_routes", _no_routes),
         (storage.app, "media_routes", _no_routes),
         (storage.app, "PillowAndPyAV", SimulatedTools),
         (notification.app, "live_routes", _no_routes),
+        (notification.app, "operator_routes", _no_routes),
         (notification.app, "socket_routes", _no_routes),
         (notification.app, "ticket_routes", _no_routes),
         (random, "Random", seeded),
@@ -149,9 +155,17 @@ def _no_routes(*_given: object) -> APIRouter:
     return APIRouter()
 
 
-def _keep_submission(doors: Doors) -> Callable[..., APIRouter]:
-    def keep(acceptance: Acceptance, changes: TaskChanges, *_rest: object) -> APIRouter:
-        doors.acceptance, doors.changes = acceptance, changes
+def _keep_acceptance(doors: Doors) -> Callable[..., APIRouter]:
+    def keep(acceptance: Acceptance, *_rest: object) -> APIRouter:
+        doors.acceptance = acceptance
+        return APIRouter()
+
+    return keep
+
+
+def _keep_changes(doors: Doors) -> Callable[..., APIRouter]:
+    def keep(changes: TaskChanges, *_rest: object) -> APIRouter:
+        doors.changes = changes
         return APIRouter()
 
     return keep

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from contracts.catalog import Catalog
 from contracts.errors import Problem, UnsupportedMedia
 from contracts.media import Execution
 from contracts.workers import Device
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Shown, Stepped, Stopped
 from storage.domain import Probe
 
 from tests.simulation.network import Network
@@ -61,6 +61,7 @@ class SimulatedEngine:
         self._jobs: dict[Key, asyncio.Queue[JobReport]] = {}
         self._waiting: asyncio.Queue[Sequence[RunJob]] = asyncio.Queue()
         self._stopping: set[Key] = set()
+        self._to_be_shown: set[Key] = set()
         self._on_device: set[Key] = set()
         self._handed_over: set[Key] = set()
         self._encoding: set[asyncio.Task[None]] = set()
@@ -105,6 +106,10 @@ class SimulatedEngine:
     def stop(self, task_id: str, attempt: int) -> None:
         if self._up.is_set():
             self._stopping.add((task_id, attempt))
+
+    def show(self, task_id: str, attempt: int) -> None:
+        if self._up.is_set():
+            self._to_be_shown.add((task_id, attempt))
 
     async def replace(self) -> None:
         self._up.clear()
@@ -162,10 +167,20 @@ class SimulatedEngine:
             jobs = self._wanted(jobs)
             for job in jobs:
                 self._tell(Stepped(task_id=job.task_id, attempt=job.attempt, step=step, total=total))
+                self._show(job, step)
             if not jobs:
                 return
         for job in jobs:
             self._hand_on(job, plan, plan.step_seconds * total, batch)
+
+    def _show(self, job: RunJob, step: int) -> None:
+        if _key(job) not in self._to_be_shown:
+            return
+        self._to_be_shown.discard(_key(job))
+        path = Path(job.folder) / f"preview-{step}"
+        with suppress(OSError):  # its folder is gone with whoever wanted the file
+            path.write_bytes(MAGIC + f"preview {job.task_id} {job.attempt} {step}".encode())
+            self._tell(Shown(task_id=job.task_id, attempt=job.attempt, step=step, path=str(path)))
 
     def _wanted(self, jobs: Sequence[RunJob]) -> list[RunJob]:
         for key in [_key(job) for job in jobs if _key(job) in self._stopping]:

@@ -10,10 +10,15 @@ from typing import Any
 from contracts.events import DeadLetter, Message, TaskChanged, milestone
 from contracts.identifiers import media_id_for
 from contracts.media import MediaResult
+from contracts.pauses import Pauses
+from contracts.projects import Project
 from contracts.tasks import TIME_LIMIT_EXCEEDED, Phase, Task
-from contracts.topics import App, Topic, media_key, staging_prefix, task_key
+from contracts.topics import App, Topic, media_key, project_key, staging_prefix, task_key
 
+from tests.simulation.budgets import Budgets
 from tests.simulation.network import Network
+from tests.simulation.pauses import PauseWatch
+from tests.simulation.stores import PAUSES
 
 LEASE_SECONDS = 30.0
 OVERLAP_SECONDS = LEASE_SECONDS + 30.0
@@ -37,7 +42,7 @@ class Wishes:
 class Invariants:
     """Told of everything; remembers the first thing that was wrong, and says so."""
 
-    def __init__(self, network: Network, wishes: Wishes, apart: bool) -> None:
+    def __init__(self, network: Network, wishes: Wishes, apart: bool, budgets: Budgets) -> None:
         self.violations: list[str] = []
         self.any_violation = asyncio.Event()
         self.tasks: dict[str, Task] = {}
@@ -51,6 +56,8 @@ class Invariants:
         self._passed: Counter[tuple[str, str]] = Counter()
         self._network = network
         self._wishes = wishes
+        self._budgets = budgets
+        self._pauses = PauseWatch()
         self._apart = apart
         """Whether each service is a process of its own, so that it is known who writes."""
         self._ids: dict[str, tuple[str, Task]] = {}
@@ -70,6 +77,10 @@ class Invariants:
 
     def saved(self, who: str, key: str, before: bytes | None, after: bytes) -> None:
         """Every document that is saved, as the state store saves it."""
+        if key.startswith(project_key("")):
+            self._budgets.said(Project.model_validate_json(after), self._network.loop.time())
+        if key == PAUSES:
+            self._pauses.said(Pauses.model_validate_json(after), self._network.loop.time())
         if not key.startswith(task_key("")):
             return
         task = Task.model_validate_json(after)
@@ -83,11 +94,14 @@ class Invariants:
         self.tasks[task.id] = self.versions[task.id, task.seq] = task
         self._ids[_webhook_id(f"{task.id}:{task.seq}")] = (milestone(task), task)
         if known is None:
-            self.expect(
-                task.seq == 1 and task.phase is Phase.QUEUED, f"{task.id} is created as {task.phase} {task.seq}"
-            )
+            begins = Phase.BLOCKED if task.needs else Phase.QUEUED
+            self.expect(task.seq == 1 and task.phase is begins, f"{task.id} is created as {task.phase} {task.seq}")
         else:
             self._check_change(who.rpartition("#")[0], known, task)
+            too_much = self._budgets.saved(who, known, task, self.tasks, self._network.loop.time())
+            self.expect(too_much is None, str(too_much))
+            paused = self._pauses.saved(known, task, self._network.loop.time())
+            self.expect(paused is None, str(paused))
         self._check_record(task)
         leaders = self.leaders()
         self.expect(len(leaders) <= 1, f"at once {' and '.join(leaders)} lead")
@@ -147,13 +161,28 @@ class Invariants:
             self.expect(waited, f"{name}: a new attempt although the last has not ended")
             self._check_fair(after)
         if before.phase.terminal:
-            again = after.phase is Phase.QUEUED and after.id in self._wishes.retried
+            begins_again = Phase.BLOCKED if after.needs else Phase.QUEUED
+            again = after.phase is begins_again and after.id in self._wishes.retried
             self.expect(again, f"{name}: an ended task came back, and nobody had asked for it")
             self.expect(before.phase is not Phase.DONE, f"{name}: a task that was done came back")
         if after.phase is Phase.DONE:
             self.expect(before.phase is Phase.STORING, f"{name}: done without having been stored")
+        if before.phase is Phase.BLOCKED and after.phase is not Phase.BLOCKED:
+            self._check_needs(name, after)
         if self._apart:
             self._check_writer(who, name, before, after)
+
+    def _check_needs(self, name: str, after: Task) -> None:
+        """What was blocked goes on with the results of all that it needs, or is skipped for want of one."""
+        needed = {slot: self.tasks.get(task_id) for slot, task_id in after.needs.items()}
+        if after.phase is Phase.QUEUED:
+            results = {slot: task.result.id if task and task.result else None for slot, task in needed.items()}
+            self.expect(after.inputs == results, f"{name}: has the inputs {after.inputs}, and there are {results}")
+        elif after.phase is Phase.SKIPPED:
+            in_vain = {
+                task.id for task in self.versions.values() if task.phase.terminal and task.phase is not Phase.DONE
+            }
+            self.expect(not in_vain.isdisjoint(after.needs.values()), f"{name}: nothing that it needs ended in vain")
 
     def _check_fair(self, started: Task) -> None:
         if not self.even:
@@ -229,9 +258,6 @@ class Invariants:
                 f"task {task_id[:4]} ran {both:.0f} s on two engines: attempt {attempt} on {worker}, "
                 f"attempt {other} on {other_worker}",
             )
-
-    def engines_left(self) -> list[str]:
-        return [f"{task[:4]} on {on}" for runs in self._engines.values() for (task, _), (on, _) in runs.items()]
 
 
 def _webhook_id(event_id: str) -> str:

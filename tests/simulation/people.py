@@ -26,6 +26,8 @@ from tests.simulation.invariants import Invariants, Wishes
 from tests.simulation.network import BEGIN, Network
 
 PATIENCE_SECONDS = 30.0
+FROM_PICTURE = "tiny-image-edit"
+PICTURES = ("tiny-image", FROM_PICTURE)
 MODELS = {medium: [m.key for m in CATALOG.models if m.medium is medium and not m.inputs] for medium in Medium}
 
 Result = TypeVar("Result")
@@ -74,6 +76,24 @@ def drawn_wishes(
         project_id = randomness.choice(projects)
         wishes.append(Wish(at, project_id, f"key-{number}", request, randomness.random() < 0.3))
     return wishes
+
+
+def needing_others(randomness: random.Random, wishes: Sequence[Wish]) -> list[Wish]:
+    """Some of them again, from the picture that an earlier one makes; now and then in a row."""
+    found: list[Wish] = []
+    for number in range(randomness.randint(0, 3)):
+        pictures = [wish for wish in (*wishes, *found) if wish.request["model"] in PICTURES]
+        if not pictures:
+            break
+        needed = randomness.choice(pictures)
+        request = {
+            "model": FROM_PICTURE,
+            "params": {"prompt": f"from {number}", "steps": randomness.randint(2, 8)},
+            "inputs": {"image": {"from_task": needed.task_id}},
+        }
+        at = needed.at + randomness.choice((0.5, randomness.uniform(1.0, 60.0)))
+        found.append(Wish(at, needed.project_id, f"needing-{number}", request, randomness.random() < 0.3))
+    return found
 
 
 def a_crowd(randomness: random.Random, projects: Sequence[str]) -> list[Wish]:

@@ -18,6 +18,8 @@ from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.trace import Trace
 
 STARTS_AGAIN_SECONDS = 2.0
+SUBSCRIBED_AFTER_SECONDS = 0.05
+"""daprd asks what to subscribe to only once the process serves."""
 SHUT_DOWN_WITHIN_SECONDS = 5.0
 
 Result = TypeVar("Result")
@@ -43,6 +45,8 @@ class Replica:
         self.broken: BaseException | None = None
         """Why the last start failed, where nothing that was away explains it."""
         self._apps = apps
+        self._thinned = False
+        """Whether some of its services live on nowhere, and jobs of theirs are nobody's."""
         self._make = make
         self._ports = ports
         self._loop = loop
@@ -99,9 +103,15 @@ class Replica:
         """Only these services live on, where one of the others was here."""
         if not set(self._apps) <= set(wanted):
             self._apps = [app for app in self._apps if app in wanted]
+            self._thinned = True
             self.kill()
             if self._apps:
                 self.start()
+
+    @property
+    def gone(self) -> bool:
+        """Whether none of its services lives on."""
+        return not self._apps
 
     async def deliver(self, topic: Topic, body: bytes) -> Answer:
         return await self.ask(self._deliveries[topic].deliver(body))
@@ -112,7 +122,8 @@ class Replica:
             if name.startswith(prefix):
                 await self.ask(_call(handler))
                 return
-        raise DependencyUnavailable(f"nobody here knows the job {name}")
+        if not self._thinned:
+            raise DependencyUnavailable(f"nobody here knows the job {name}")
 
     async def ask(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What the work inside the process comes to. Raises `Died` when the process dies first."""
@@ -135,6 +146,7 @@ class Replica:
                 self._listen(services)
                 for service in services:
                     await stack.enter_async_context(service.running())
+                await asyncio.sleep(SUBSCRIBED_AFTER_SECONDS)
                 self._up = True
                 await stop.wait()
         except RetryableError as error:

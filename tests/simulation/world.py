@@ -20,6 +20,7 @@ from contracts.projects import Project
 from contracts.topics import STAGING, App, project_key, worker_app
 from notification.domain.happenings import ENDINGS
 
+from tests.simulation.budgets import Budgets, drawn_project, with_another_budget, without_budgets
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.composition import (
     CATALOG,
@@ -31,14 +32,15 @@ from tests.simulation.composition import (
     compose,
     without_http,
 )
-from tests.simulation.ending import QUEUED, check_end
+from tests.simulation.ending import QUEUED, amiss
 from tests.simulation.engines import SimulatedEngine
 from tests.simulation.faults import Faults
 from tests.simulation.incidents import Incidents
 from tests.simulation.invariants import Invariants, Wishes
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.network import BEGIN, Network, SkewedClock
-from tests.simulation.people import People, SimulatedReceivers, Wish, a_crowd, drawn_wishes
+from tests.simulation.network import Network, SkewedClock
+from tests.simulation.pauses import Pausers
+from tests.simulation.people import People, SimulatedReceivers, Wish, a_crowd, drawn_wishes, needing_others
 from tests.simulation.replicas import Ports, Replica
 from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
 from tests.simulation.trace import Trace
@@ -47,8 +49,11 @@ EMBEDDED = "movie-tasks"
 EVENTUALLY_SECONDS = 60 * 60.0
 """Once nothing fails any more, everything has ended by then."""
 LED_WITHIN_SECONDS = 60.0
+AFTERMATH_SECONDS = 20 * 60.0
+"""What somebody still does who should not, they do by then."""
 QUIET_SECONDS = 3 * 60 * 60.0
 """And by then everybody was told, and staging was swept."""
+QUIET_LOOKS_SECONDS = 60.0
 
 
 class World:
@@ -71,7 +76,12 @@ class World:
         self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, troubled, often)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
-        self.invariants = Invariants(network, self.asked_for, apart=not self.embedded)
+        self.invariants = Invariants(
+            network,
+            self.asked_for,
+            apart=not self.embedded,
+            budgets=Budgets({model.key: model.run_seconds for model in CATALOG.models}, self._noted),
+        )
         self.invariants.even = crowded
         self.state = SimulatedState(network, self.invariants)
         self.invariants.documents = lambda: self.state.documents
@@ -98,6 +108,8 @@ class World:
         submitting = [one for one in self.replicas if one.app in (EMBEDDED, App.SUBMISSION)]
         self.people = People(network, self.bus, submitting, self.asked_for)
         drawn = drawn_wishes(randomness, self.projects, self.media, self.troubled_until)
+        if Medium.IMAGE in self.media:
+            drawn += needing_others(randomness, drawn)
         self.plan: list[Wish] = a_crowd(randomness, self.projects) if crowded else drawn
 
     async def run(self) -> None:
@@ -109,9 +121,11 @@ class World:
             going_on.result()
 
     async def _happen(self) -> None:
-        for project_id in self.projects:
-            project = Project(id=project_id, name=project_id, created_at=BEGIN)
-            self.state.create_at_once(project_key(project_id), project.model_dump_json().encode())
+        projects = [drawn_project(self.randomness, project_id) for project_id in self.projects]
+        if self.invariants.even:
+            projects = without_budgets(projects)
+        for project in projects:
+            self.state.create_at_once(project_key(project.id), project.model_dump_json().encode())
         await self._begin()
         incidents = Incidents(self.network, self.replicas, self.bus, self.embedded)
         self.network.kill = incidents.kill
@@ -123,20 +137,36 @@ class World:
                     doing.append(act(wish.at + self.randomness.expovariate(1 / 30), wish))
         if self.randomness.random() < 0.2:
             doing.append(self.people.send_rubbish(self.randomness.uniform(0, self.troubled_until)))
+        doing += [
+            self._change_budget(project) for project in projects if project.budget and self.randomness.random() < 0.5
+        ]
+        if not self.invariants.even:
+            # Of randomness of its own, so that the rest of the run is drawn as it would be without.
+            pausers = Pausers(random.Random(str([wish.at for wish in self.plan])), self.state, self.network)
+            doing.append(pausers.pause_now_and_then(self.projects, self.media, self.troubled_until))
         busy = [asyncio.create_task(one) for one in doing]
         while self.loop.time() < self.troubled_until and (self._open() or not all(one.done() for one in busy)):
             await asyncio.sleep(5.0)
         self.faults.heal(self.loop.time())
         self.network.note("nothing fails any more")
         await asyncio.gather(*busy, *trouble)
+        for project in without_budgets(projects):
+            self.state.replace_at_once(project_key(project.id), project.model_dump_json().encode())
         await self._until(lambda: not self._open(), EVENTUALLY_SECONDS, self._open)
         await self._until(self._leaders, LED_WITHIN_SECONDS, lambda: "nobody leads")
         # Whoever goes now hears nothing any more: what others have still to say to it must be said before.
         await self._until(lambda: not self._unsaid(), EVENTUALLY_SECONDS, self._unsaid)
         for one in self.replicas:
             one.go_on_with(NEEDED_TO_THE_END)
-        await asyncio.sleep(QUIET_SECONDS)
-        check_end(self)
+        await asyncio.sleep(AFTERMATH_SECONDS)
+        await self._until(lambda: not [*amiss(self)], QUIET_SECONDS, lambda: [*amiss(self)], QUIET_LOOKS_SECONDS)
+
+    async def _change_budget(self, project: Project) -> None:
+        """To more or to less, perhaps under what runs."""
+        await asyncio.sleep(self.randomness.uniform(0.0, self.troubled_until))
+        self.network.note(f"an operator gives {project.id} another budget")
+        changed = with_another_budget(self.randomness, project)
+        self.state.replace_at_once(project_key(project.id), changed.model_dump_json().encode())
 
     def _unsaid(self) -> list[object]:
         under_way = [f"{self.bus.under_way} deliveries"] if self.bus.under_way else []
@@ -155,14 +185,14 @@ class World:
                     await one.ask(one.doors.registering.register(project_id, f"https://{project_id}/", wanted))
                 break
 
-    async def _until(self, true: Any, within: float, left: Any) -> None:
+    async def _until(self, true: Any, within: float, left: Any, every: float = 5.0) -> None:
         end = self.loop.time() + within
         while not true():
             self._check_alive()
             if self.loop.time() > end:
                 self.invariants.violated(f"not over {within:.0f} s after the last fault: {left()}")
                 return
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(every)
 
     def _check_alive(self) -> None:
         for one in self.replicas:
@@ -183,8 +213,14 @@ class World:
         return [one.name for one in self.replicas if one.leads]
 
     def _certain(self) -> list[Wish]:
-        """An event that only a broker in memory has is nobody's promise."""
-        return [wish for wish in self.plan if not (wish.by_event and self.embedded)]
+        """An event that only a broker in memory has is nobody's promise, and what needs another task that is not there
+        is refused."""
+        return [wish for wish in self.plan if not (wish.by_event and self.embedded) and not wish.request.get("inputs")]
+
+    def _noted(self) -> dict[str, int]:
+        return {
+            str(task_id): int(attempt) for task_id, attempt in self.rows(App.SCHEDULING, "task_id, attempt", "queue")
+        }
 
     def rows(self, app: App, columns: str, table: str) -> list[tuple[Any, ...]]:
         """What a service keeps in a private table."""
@@ -193,7 +229,10 @@ class World:
 
     async def _ring(self, app: str, name: str) -> None:
         await self.network.call("scheduler", lambda: None)
-        up = [one for one in self.replicas if one.app == app and one.up]
+        here = [one for one in self.replicas if one.app == app and not one.gone]
+        if not here:
+            return
+        up = [one for one in here if one.up]
         if not up:
             raise DependencyUnavailable("no replica is up")
         await self.randomness.choice(up).ring(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from gpu_worker.engine.pipelines import pick_device
-from gpu_worker.engine.tiny_models import SHIPPED
+from gpu_worker.engine.shipped_models import SHIPPED
 
 MEDIA = {
     "audio": ("training.audio", "tiny-stable-audio"),

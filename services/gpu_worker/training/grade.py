@@ -9,7 +9,7 @@ import json
 import time
 from pathlib import Path
 
-from gpu_worker.engine.tiny_models import SHIPPED
+from gpu_worker.engine.shipped_models import SHIPPED
 
 from training.__main__ import MEDIA
 from training.scoring.grades import Row

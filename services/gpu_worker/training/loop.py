@@ -23,6 +23,11 @@ Loss = Callable[[int, np.random.Generator], torch.Tensor]
 """Of the step with this number, on a batch drawn from the generator; torch's own generator is seeded as well."""
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """For what a model computes; twice as fast on recent CPUs as well, and weights and their averages stay exact."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One thing learned in one go: which weights, for how many steps, by what loss."""

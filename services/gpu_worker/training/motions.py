@@ -1,8 +1,8 @@
 """The world of the video model: a flat shape that moves, grows, shrinks or stands still."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -10,7 +10,11 @@ from training.drawing import COLOURS, SHAPES, Floats, is_held_out, paint, rgb, u
 
 Choice = TypeVar("Choice")
 
-WIDTH, HEIGHT, FRAMES, FRAME_RATE = 128, 96, 17, 8
+WIDTH, HEIGHT, FRAMES, FRAME_RATE = 96, 96, 17, 8
+LATTICE = 12
+"""Of places, in pixels."""
+WAY = 36
+"""Of a moving shape, in pixels."""
 
 MOTIONS: dict[str, tuple[str, ...]] = {
     "right": ("moving right", "moving right", "moving to the right", "moves right", "moves to the right"),
@@ -23,6 +27,18 @@ MOTIONS: dict[str, tuple[str, ...]] = {
 }
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "up": (0, -1), "down": (0, 1)}
 OPENINGS = ("a video of ", "a clip of ", "an animation of ", "show ")
+
+
+class Path(NamedTuple):
+    """Of a shape, along straight lines in time."""
+
+    centres: Floats
+    """(frames, 2) in pixels."""
+    radii: Floats
+    """(frames,) in pixels."""
+
+    def at(self, frame: int) -> "Path":
+        return Path(self.centres[frame : frame + 1], self.radii[frame : frame + 1])
 
 
 @dataclass(frozen=True)
@@ -54,55 +70,35 @@ class Scene:
             text = f"{text} {_one_of(rng, ways).format(self.background)}"
         return text if rng.random() < 0.9 else _one_of(rng, OPENINGS) + text
 
-    def path(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """The shape's middles (FRAMES, 2) and radii (FRAMES,) in pixels, both along straight lines in time."""
-        size = np.array([WIDTH, HEIGHT])
+    def path(self, rng: np.random.Generator) -> Path:
+        middle = np.array([WIDTH, HEIGHT]) / 2
         time = np.linspace(0, 1, FRAMES)[:, None]
         if self.motion in DIRECTIONS:
             along = np.array(DIRECTIONS[self.motion])
-            radius = rng.uniform(11, 18)
-            reach = size @ np.abs(along) / 2 - 1.25 * radius - 3
-            start = rng.uniform(-reach, -0.05 * reach)
-            end = rng.uniform(start + 1.05 * reach, reach)
-            aside = rng.uniform(-1, 1) * (size @ np.abs(along[::-1]) / 2 - 1.25 * radius - 8) * 0.5
-            centre = size / 2 + along * (start + (end - start) * time) + np.abs(along[::-1]) * aside
-            return centre.astype(np.float32), np.full(FRAMES, radius, np.float32)
-        centre = size / 2 + rng.uniform(-1, 1, 2) * (14, 6)
+            start = LATTICE * rng.integers(-2, 0) * along + LATTICE * rng.integers(-1, 2) * np.abs(along[::-1])
+            return Path((middle + start + WAY * along * time).astype(np.float32), np.full(FRAMES, 13, np.float32))
+        centre = middle + LATTICE * rng.integers(-1, 2, 2)
         centres = np.tile(centre.astype(np.float32), (FRAMES, 1))
         if self.motion == "still":
-            return centres, np.full(FRAMES, rng.uniform(12, 25), np.float32)
-        small = rng.uniform(7, 14)
-        large = rng.uniform(small + 11, 30)
-        radii = small + (large - small) * time[:, 0]
-        return centres, (radii if self.motion == "growing" else radii[::-1]).astype(np.float32)
+            return Path(centres, np.full(FRAMES, rng.choice((10, 14, 18)), np.float32))
+        radii = np.linspace(8, 20, FRAMES, dtype=np.float32)
+        return Path(centres, radii if self.motion == "growing" else radii[::-1])
 
 
-def render(scenes: list[Scene], rng: np.random.Generator) -> Floats:
+def render(scenes: Sequence[Scene], rng: np.random.Generator) -> Floats:
     """Draws the scenes as (clips, FRAMES, HEIGHT, WIDTH, 3), values from 0 to 1."""
-    clips = np.empty((len(scenes), FRAMES, HEIGHT, WIDTH, 3), np.float32)
-    for clip, scene in zip(clips, scenes, strict=True):
-        _draw(clip, scene, *scene.path(rng))
+    return draw(scenes, [scene.path(rng) for scene in scenes])
+
+
+def draw(scenes: Sequence[Scene], paths: Sequence[Path]) -> Floats:
+    """The scenes with their shapes on these paths, all of which have as many frames."""
+    clips = np.empty((len(scenes), len(paths[0].radii), HEIGHT, WIDTH, 3), np.float32)
+    for clip, scene, path in zip(clips, scenes, paths, strict=True):
+        clip[:] = unit(rgb(scene.background))
+        colours = np.tile(unit(rgb(scene.colour)), (len(clip), 1))
+        shapes = np.full(len(clip), SHAPES.index(scene.shape))
+        paint(clip, np.arange(len(clip)), shapes, path.centres, path.radii, colours)
     return clips
-
-
-def render_pieces(scenes: list[Scene], rng: np.random.Generator, frames: int, side: int) -> Floats:
-    """Draws a piece of each scene, at or near its shape, as (clips, frames, side, side, 3), values from 0 to 1."""
-    clips = np.empty((len(scenes), frames, side, side, 3), np.float32)
-    for clip, scene in zip(clips, scenes, strict=True):
-        centres, radii = scene.path(rng)
-        start = int(rng.integers(FRAMES - frames + 1))
-        times = slice(start, start + frames)
-        near = rng.choice(centres[times]) + radii[start] * rng.uniform(-1.5, 1.5, 2)
-        corner = np.clip(near - side / 2, 0, (WIDTH - side, HEIGHT - side)).round().astype(np.float32)
-        _draw(clip, scene, centres[times] - corner, radii[times])
-    return clips
-
-
-def _draw(clip: Floats, scene: Scene, centres: Floats, radii: Floats) -> None:
-    clip[:] = unit(rgb(scene.background))
-    colours = np.tile(unit(rgb(scene.colour)), (len(clip), 1))
-    shapes = np.full(len(clip), SHAPES.index(scene.shape))
-    paint(clip, np.arange(len(clip)), shapes, centres, radii, colours)
 
 
 def scenes(rng: np.random.Generator, *, held_out: bool = False) -> Iterator[Scene]:
@@ -117,6 +113,12 @@ def scenes(rng: np.random.Generator, *, held_out: bool = False) -> Iterator[Scen
 def scene_of_kind(rng: np.random.Generator, kind: str, background: str | None) -> Scene:
     colours = [colour for colour in COLOURS if colour != background]
     return Scene(_one_of(rng, colours), _one_of(rng, SHAPES), kind, background)
+
+
+def another_shape(scene: Scene, rng: np.random.Generator) -> Scene:
+    """A shape that moves alike on the same background: of another kind, of another colour, or both or neither."""
+    colours = [colour for colour in COLOURS if colour != scene.background]
+    return replace(scene, colour=_one_of(rng, (scene.colour, _one_of(rng, colours))), shape=_one_of(rng, SHAPES))
 
 
 def _one_of(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:

@@ -2,27 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.drawing import COLOURS, SHAPES, Floats, is_held_out, paint, rgb, unit
 
 Choice = TypeVar("Choice")
 
 SIDE = 128
+LATTICE = 16
+"""Of places, in pixels."""
 SIZES = (None, "small", "large")
 KINDS = ("one", "several", "pair")
 KIND_SHARES = (0.3, 0.2, 0.5)
 
 RADII: dict[str, dict[str | None, float]] = {
-    "one": {"small": 12, None: 22, "large": 38},
-    "two": {"small": 10, None: 17, "large": 24},
-    "three": {"small": 8, None: 12, "large": 16},
-    "pair": {"small": 10, None: 16, "large": 23},
+    "one": {"small": 13, None: 24, "large": 40},
+    "two": {"small": 12, None: 18, "large": 25},
+    "three": {"small": 8, None: 12, "large": 14},
+    "pair": {"small": 12, None: 18, "large": 25},
 }
 """In pixels, by how many share the picture; without a size word a shape is of middle size."""
 
+THINGS = (slice(3, 6), slice(6, 9))
+"""Which of a scene's facts are of the first thing, and of the second."""
 OFFSETS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}
 RELATION_WORDS = {
     "above": ("above", "over"),
@@ -75,6 +80,11 @@ class Scene:
     def radii(self) -> dict[str | None, float]:
         return RADII["pair" if self.relation else self.count]
 
+    @property
+    def smallest(self) -> float:
+        """The radius of its smallest thing, in pixels."""
+        return min(self.radii[thing.size] for thing in self.things)
+
     def prompt(self, rng: np.random.Generator) -> str:
         if self.relation:
             relation = _one_of(rng, RELATION_WORDS[self.relation])
@@ -89,19 +99,24 @@ class Scene:
         return text if rng.random() < 0.9 else _one_of(rng, OPENINGS) + text
 
     def place(self, rng: np.random.Generator) -> Floats:
-        """Where the things are, as (x, y) in pixels."""
-        middle = SIDE / 2
+        """Where the things are, as (x, y) in pixels: on a lattice, so that a shape is cut up alike wherever it is."""
+        return (SIDE / 2 + self._offsets(rng)).astype(np.float32)
+
+    def _offsets(self, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
         if self.relation:
             along = np.array(OFFSETS[self.relation])
-            apart = along * 30 + along[::-1] * rng.uniform(-8, 8)
-            centre = middle + rng.uniform(-4, 4, 2)
-            return np.array([centre + apart, centre - apart], np.float32)
+            centre = along[::-1] * _shift(rng)
+            return np.array([centre + 32 * along, centre - 32 * along])
         if self.count == "one":
-            reach = 8 if self.things[0].size == "large" else 14
-            return (middle + rng.uniform(-reach, reach, (1, 2))).astype(np.float32)
-        columns = np.array([-29, 29] if self.count == "two" else [-40, 0, 40])
-        jitter = rng.uniform((-3, -12), (3, 12), (len(columns), 2)) * (1 if self.count == "two" else 0.5)
-        return (np.stack([middle + columns, np.full(len(columns), middle)], 1) + jitter).astype(np.float32)
+            return np.array([(_shift(rng), _shift(rng))])
+        if self.count == "two":
+            return np.array([(-32, _shift(rng)), (32, _shift(rng))])
+        shift = _shift(rng)
+        return np.array([(-40, shift), (0, shift), (40, shift)])
+
+
+def _shift(rng: np.random.Generator) -> int:
+    return LATTICE * int(rng.integers(-1, 2))
 
 
 def render(scenes: list[Scene], rng: np.random.Generator) -> Floats:
@@ -116,7 +131,7 @@ def render(scenes: list[Scene], rng: np.random.Generator) -> Floats:
             np.zeros(len(things), np.intp),
             np.array([SHAPES.index(thing.shape) for thing in things]),
             centres,
-            np.array([scene.radii[thing.size] * rng.uniform(0.94, 1.06) for thing in things], np.float32),
+            np.array([scene.radii[thing.size] for thing in things], np.float32),
             unit([rgb(thing.colour) for thing in things]),
         )
     return canvas
@@ -128,6 +143,19 @@ def scenes(rng: np.random.Generator, *, held_out: bool = False) -> Iterator[Scen
         scene = _any_scene(rng)
         if is_held_out(scene.meaning) == held_out:
             yield scene
+
+
+def another_thing(thing: Thing, background: str | None, rng: np.random.Generator) -> Thing:
+    """One of another shape, colour or size, or of several of them."""
+    colours = [colour for colour in COLOURS if colour != background]
+    while True:
+        other = Thing(
+            _one_of(rng, (thing.colour, _one_of(rng, colours))),
+            _one_of(rng, SHAPES),
+            _one_of(rng, (thing.size, *SIZES)),
+        )
+        if other != thing:
+            return other
 
 
 def scene_of_kind(rng: np.random.Generator, kind: str, background: str | None) -> Scene:

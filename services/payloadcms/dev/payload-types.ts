@@ -209,9 +209,6 @@ export interface MediaTask {
   id: number;
   project: number | Project;
   title?: string | null;
-  /**
-   * The model's. May be left out.
-   */
   medium?: ('image' | 'video' | 'audio') | null;
   model: string;
   prompt?: string | null;
@@ -231,12 +228,31 @@ export interface MediaTask {
         id?: string | null;
       }[]
     | null;
-  priority: 'low' | 'medium' | 'high';
+  priority?: ('low' | 'medium' | 'high') | null;
   tags?: string[] | null;
+  /**
+   * Not to be started before.
+   */
+  startAt?: string | null;
+  /**
+   * When the result is needed.
+   */
+  dueAt?: string | null;
   /**
    * Give up when not started by then.
    */
   expiresAt?: string | null;
+  /**
+   * When to be told of it, should it not have ended: a moment, or so long before the deadline.
+   */
+  reminders?:
+    | {
+        at?: string | null;
+        minutesBeforeDue?: number | null;
+        note?: string | null;
+        id?: string | null;
+      }[]
+    | null;
   status?:
     | ('waiting' | 'pending' | 'processing' | 'done' | 'failed' | 'cancelled' | 'expired' | 'rejected' | 'unpublished')
     | null;
@@ -245,6 +261,20 @@ export interface MediaTask {
   step?: number | null;
   steps?: number | null;
   etaSeconds?: number | null;
+  estimate?: {
+    p50At?: string | null;
+    p90At?: string | null;
+  };
+  deadline?: string | null;
+  reminded?:
+    | {
+        [k: string]: unknown;
+      }
+    | unknown[]
+    | string
+    | number
+    | boolean
+    | null;
   error?: {
     title?: string | null;
     detail?: string | null;
@@ -611,13 +641,31 @@ export interface MediaTasksSelect<T extends boolean = true> {
       };
   priority?: T;
   tags?: T;
+  startAt?: T;
+  dueAt?: T;
   expiresAt?: T;
+  reminders?:
+    | T
+    | {
+        at?: T;
+        minutesBeforeDue?: T;
+        note?: T;
+        id?: T;
+      };
   status?: T;
   phase?: T;
   progress?: T;
   step?: T;
   steps?: T;
   etaSeconds?: T;
+  estimate?:
+    | T
+    | {
+        p50At?: T;
+        p90At?: T;
+      };
+  deadline?: T;
+  reminded?: T;
   error?:
     | T
     | {

@@ -3,7 +3,6 @@ import type { Payload, PayloadRequest, RequestContext } from 'payload'
 import type { Catalogs } from './catalog/cache.ts'
 import type { Id, ProjectDocument, TaskDocument } from './documents.ts'
 import type { Settings } from './options.ts'
-import { ServiceClient } from './service/client.ts'
 
 /** What hooks, jobs and endpoints of one plugin share. */
 export interface Plugin {
@@ -18,12 +17,6 @@ export const ownWrite: RequestContext = { [OWN]: true }
 
 export function isOwnWrite(context: RequestContext): boolean {
   return context[OWN] === true
-}
-
-/** A caller of the service in the project's name; undefined while the project has no key. */
-export function clientOf(settings: Settings, payload: Payload, project: ProjectDocument): ServiceClient | undefined {
-  if (!project.encryptedKey) return undefined
-  return new ServiceClient(settings.service.url, payload.decrypt(project.encryptedKey))
 }
 
 export async function findProject(

@@ -41,7 +41,24 @@ export interface TaskFields {
   inputs?: TaskInput[] | null
   priority?: Priority | null
   tags?: string[] | null
+  startAt?: string | null
+  dueAt?: string | null
   expiresAt?: string | null
+  reminders?: TaskReminder[] | null
+}
+
+/** When to be told of a task that has not ended: at a moment, or so long before it is due. */
+export interface TaskReminder {
+  at?: string | null
+  minutesBeforeDue?: number | null
+  note?: string | null
+}
+
+/** A reminder that has come. */
+export interface Reminded {
+  at: string
+  note?: string | null
+  lateSeconds?: number | null
 }
 
 /** What is asked of the service, fixed when the document is saved: a repetition must say the same. */
@@ -53,7 +70,10 @@ export interface TaskRequest {
   tags: string[]
   title?: string
   client_ref: string
+  start_at?: string
+  due_at?: string
   expires_at?: string
+  reminders?: { at?: string; before_due_seconds?: number; note?: string }[]
 }
 
 export interface TaskDocument extends TaskFields {
@@ -68,6 +88,7 @@ export interface TaskDocument extends TaskFields {
   results?: { mediaId: string; contentType: string }[] | null
   resultMedia?: Id | null
   importError?: string | null
+  reminded?: Reminded[] | null
   requestId: string
   request: TaskRequest
   heardAt?: string | null

@@ -60,6 +60,8 @@ export interface MediaTasksOptions {
     /** After how many minutes of silence a task is asked for. Defaults to 5. */
     silentMinutes?: number
   }
+  /** The W3C `traceparent` of the active span, where Payload is traced. Defaults to the one that a request brings. */
+  traceparent?: () => string | undefined
   /** Defaults to true. Set it to false where another process runs the jobs of the queue `media-tasks`. */
   autoRun?: boolean
   /** For how many seconds a catalog is taken for new. Defaults to 30. */
@@ -79,6 +81,7 @@ export interface Settings {
   access: NonNullable<MediaTasksOptions['access']> & { isAdmin: (user: Record<string, unknown>) => boolean }
   publishing: { attempts: number; delay: number }
   reconciling: { cron: string; silentMinutes: number }
+  traceparent?: () => string | undefined
   autoRun: boolean
   catalogSeconds: number
   slugs: MediaTasksSlugs
@@ -113,6 +116,7 @@ export function settingsOf(options: MediaTasksOptions, usersSlug: string, apiRou
       cron: options.reconciling?.cron ?? '* * * * *',
       silentMinutes: options.reconciling?.silentMinutes ?? 5,
     },
+    traceparent: options.traceparent,
     autoRun: options.autoRun ?? true,
     catalogSeconds: options.catalogSeconds ?? 30,
     slugs,

@@ -56,3 +56,4 @@ export const CONNECTION_STATES = ['unconnected', 'connecting', 'connected', 'ref
 export type ConnectionState = (typeof CONNECTION_STATES)[number]
 
 export const MOST_TAGS = 5
+export const MOST_REMINDERS = 10

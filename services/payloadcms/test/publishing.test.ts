@@ -64,6 +64,25 @@ describe('a document', () => {
     })
   })
 
+  it('says when it is to start, when it is needed and when to be reminded', async () => {
+    const times = { startAt: '2040-01-01T00:00:00.000Z', dueAt: '2040-01-02T00:00:00.000Z' }
+    const reminders = [{ at: '2040-01-01T12:00:00.000Z', note: 'call' }, { minutesBeforeDue: 90 }]
+    await under.task(project, { ...times, reminders })
+    expect(under.service.published.at(-1)).toMatchObject({
+      data: {
+        start_at: times.startAt,
+        due_at: times.dueAt,
+        reminders: [{ at: '2040-01-01T12:00:00.000Z', note: 'call' }, { before_due_seconds: 5400 }],
+      },
+    })
+  })
+
+  it('is refused with times that cannot be', async () => {
+    const { status, body } = await under.ask(project, { dueAt: '2020-01-01T00:00:00.000Z' })
+    expect(status).toBe(400)
+    expect(JSON.stringify(body)).toContain('dueAt')
+  })
+
   it('knows its task and its medium, and waits until it hears of it', async () => {
     const task = await under.task(project)
     expect(await under.read(task)).toMatchObject({
@@ -89,8 +108,20 @@ describe('a document', () => {
     })
     await under.send(request)
     await under.runJobs()
-    expect(under.service.published).toMatchObject([{ traceparent }])
+    expect(under.service.published).toMatchObject([{ traceparent, traceid: traceparent }])
   })
+
+  it.each(['no-trace', `00-${'0'.repeat(32)}-${'b'.repeat(16)}-01`, 'x'.repeat(5000)])(
+    'leaves out what is no trace: %.30s',
+    async (traceparent) => {
+      const headers = { authorization: `JWT ${under.admin.token}`, 'content-type': 'application/json', traceparent }
+      const body = JSON.stringify({ project: project.id, model: 'some-image', prompt: 'x' })
+      await under.send(new Request('http://payload.test/api/media-tasks', { method: 'POST', headers, body }))
+      await under.runJobs()
+      expect(under.service.published).toHaveLength(1)
+      expect(under.service.published[0]).not.toHaveProperty('traceparent')
+    },
+  )
 })
 
 describe('a sidecar that is away', () => {

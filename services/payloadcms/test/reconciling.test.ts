@@ -51,6 +51,17 @@ it('publishes again, under the same id, what the service has never heard of', as
   expect(under.service.published).toMatchObject([{ id: task.requestId }])
 })
 
+it('does so soon for what nobody has answered', async () => {
+  const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString()
+  await under.payload.delete({ collection: 'payload-jobs', where: {} })
+  await under.write(task, { heardAt: ago(50) })
+  await reconcile()
+  expect(under.service.published).toEqual([])
+  await under.write(task, { heardAt: ago(70) })
+  await reconcile()
+  expect(under.service.published).toMatchObject([{ id: task.requestId }])
+})
+
 it('leaves alone what was heard of, and what has ended', async () => {
   await reconcile()
   await under.hear(task, 'task.done.v1', { seq: 5, status: 'done', phase: 'done' })

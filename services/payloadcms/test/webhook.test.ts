@@ -51,6 +51,55 @@ describe('what the service tells', () => {
     })
   })
 
+  it('says when it will probably be done, and what becomes of the deadline', async () => {
+    const estimate = { p50_at: '2040-01-01T00:00:00Z', p90_at: '2040-01-01T01:00:00Z' }
+    await under.hear(task, 'task.queued.v1', { seq: 2, estimate, deadline: 'at_risk' })
+    expect(await under.read(task)).toMatchObject({
+      estimate: { p50At: '2040-01-01T00:00:00.000Z', p90At: '2040-01-01T01:00:00.000Z' },
+      deadline: 'at_risk',
+    })
+  })
+
+  describe('of a reminder', () => {
+    const reminder = (at: string, more: object = {}) => ({
+      project_id: 'p-1',
+      task_id: task.taskId,
+      client_ref: task.requestId,
+      status: 'pending',
+      phase: 'queued',
+      at,
+      ...more,
+    })
+    const tell = (data: object, id: string) => under.send(under.service.signed('task.reminder.v1', data, { id }))
+
+    it('is listed in the document, once however often it is sent, in the order of their moments', async () => {
+      const late = reminder('2040-01-01T02:00:00Z', { late_seconds: 90 })
+      const note = reminder('2040-01-01T01:00:00Z', { note: 'call the studio' })
+      const sent = [tell(late, 'r-2'), tell(late, 'r-2'), tell(note, 'r-1')]
+      expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200, 200])
+      expect((await under.read(task)).reminded).toMatchObject([
+        { at: '2040-01-01T01:00:00Z', note: 'call the studio', lateSeconds: null },
+        { at: '2040-01-01T02:00:00Z', note: null, lateSeconds: 90 },
+      ])
+    })
+
+    it('changes nothing else of it', async () => {
+      await under.hear(task, 'task.queued.v1', { seq: 2 })
+      await tell(reminder('2040-01-01T00:00:00Z'), 'r-3')
+      await under.hear(task, 'task.processing.v1', { seq: 3, status: 'processing', phase: 'generating' })
+      expect(await under.read(task)).toMatchObject({ seq: 3, status: 'processing', reminded: [{}] })
+    })
+
+    it.each([
+      ['another task', { task_id: 'another' }, 200],
+      ['no moment', { at: 'soon' }, 202],
+    ])('of %s is let be', async (name, change, status) => {
+      const answer = await tell({ ...reminder('2040-01-01T00:00:00Z'), ...change }, `r-${name}`)
+      expect(answer.status).toBe(status)
+      expect((await under.read(task)).reminded).toEqual([])
+    })
+  })
+
   it('explains a failure', async () => {
     const error = { title: 'Out of memory', detail: 'too large', code: 'out-of-memory' }
     await under.hear(task, 'task.failed.v1', { seq: 4, status: 'failed', phase: 'failed', error })

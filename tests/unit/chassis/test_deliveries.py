@@ -59,6 +59,13 @@ async def test_every_service_is_told_and_only_then_anybody_told_that_all_were() 
     assert notes == ["a", "b", "a after", "b after"]
 
 
+async def test_who_only_waits_for_the_others_is_told_too() -> None:
+    notes: list[str] = []
+    waiting = Subscription(TASK_EVENTS, after={TaskChanged: Service("a", notes).after})
+    assert await deliveries(InMemoryBus(), Subscriber("a", waiting)).deliver(GOOD) is Answer.SUCCESS
+    assert notes == ["a after"]
+
+
 async def test_what_may_work_later_is_delivered_again_and_nobody_relies_on_it() -> None:
     notes: list[str] = []
     bus = InMemoryBus()

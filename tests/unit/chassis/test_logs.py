@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from asgi_correlation_id import correlation_id
-from chassis.logs import configure_logs, hidden
+from chassis.about import about_event, about_task
+from chassis.logs import configure_logs
+from contracts.events import Assignment, CloudEvent, TaskChanged
+from contracts.media import Medium
+from contracts.secrets import hidden
+from contracts.tasks import context_of
+from contracts.testing.examples import a_task
+from contracts.tracing import TraceContext, within
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +42,39 @@ def test_a_line_is_json_with_what_ties_it_to_others(written: io.StringIO) -> Non
     assert (line["event"], line["task_id"], line["correlation_id"]) == ("task accepted", "t-1", "c-1")
     assert (line["level"], line["logger"]) == ("info", "x")
     assert "timestamp" in line
+
+
+def test_a_line_says_what_it_is_about_and_has_the_last_word(written: io.StringIO) -> None:
+    log, click = structlog.get_logger("x"), TraceContext("a" * 32, "b" * 16, sampled=True)
+    task = a_task(traceparent=str(click), attempt=2)
+    assigned = Assignment(
+        worker_id="w", medium=Medium.IMAGE, project_id="p1", task_id=task.id, attempt=3, lease_seconds=1
+    )
+    envelope = CloudEvent(id="e", source="s", type="t", correlationid="c-2", traceparent=str(click), data={})
+    with about_task(task):
+        log.info("one", attempt=1)
+        logging.getLogger("library").warning("two")
+        with about_event(envelope, TaskChanged(task=task)):
+            log.info("three")
+    with about_event(envelope, assigned):
+        log.info("four")
+    with within(click):
+        log.info("five")
+    log.info("six")
+    own = context_of(task)
+    assert own is not None
+    about_the_task = {"task_id": task.id, "project_id": "p1", "correlation_id": "c-1", "span_id": own.span_id}
+    expected = [
+        {**about_the_task, "attempt": 1},
+        {**about_the_task, "attempt": 2},
+        {**about_the_task, "attempt": 2},
+        {"task_id": task.id, "project_id": "p1", "correlation_id": "c-2", "span_id": "b" * 16, "attempt": 3},
+        {"span_id": "b" * 16},
+        {},
+    ]
+    names = ("task_id", "project_id", "correlation_id", "span_id", "attempt")
+    assert [{name: line[name] for name in names if name in line} for line in lines(written)] == expected
+    assert [line.get("trace_id") for line in lines(written)] == ["a" * 32] * 5 + [None]
 
 
 def test_other_libraries_lines_are_of_the_same_form(written: io.StringIO) -> None:

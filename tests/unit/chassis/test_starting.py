@@ -78,6 +78,7 @@ async def test_while_it_waits_it_lives_is_not_ready_and_puts_everybody_off() -> 
         ready = await process.http.get("/readyz")
         assert ready.status_code == 503
         assert "slow is starting" in ready.json()["checks"]["start"]
+        assert (await process.http.get("/readyz?exclude=slow.database")).status_code == 503, "it has not begun yet"
 
         refused = await process.http.get("/api/v1/here")
         assert refused.status_code == 503

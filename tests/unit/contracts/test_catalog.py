@@ -212,3 +212,46 @@ def test_a_deployment_offers_what_it_names() -> None:
     assert {entry.key.partition("-")[0] for entry in read_catalog(only=["tiny-*"]).models} == {"tiny"}
     with pytest.raises(CatalogError, match="no model"):
         read_catalog(only=["huge-*"])
+
+
+def test_of_two_catalogs_each_has_its_own_ranges_for_the_same_model() -> None:
+    """What requests are checked by is kept for the whole process."""
+    entry = CATALOG["tiny-image"]
+    steps = entry.parameters["steps"]
+    assert isinstance(steps, IntegerParameter)
+    shorter = entry.model_copy(
+        update={"parameters": entry.parameters | {"steps": steps.model_copy(update={"max": steps.max - 1})}}
+    )
+    other = RequestValidator(CATALOG.model_copy(update={"models": (shorter,)}))
+    raw = {"model": "tiny-image", "params": {"prompt": "a red circle", "steps": steps.max}}
+    assert VALIDATOR.accept(raw, random.Random(1))[0].params["steps"] == steps.max
+    with pytest.raises(InvalidRequest):
+        other.accept(raw, random.Random(1))
+
+
+class TestInputsFromTasks:
+    def test_they_are_kept_apart_from_files(self) -> None:
+        task_id = task_id_for("p", "keyframe")
+        request, _ = accept(model="tiny-image-edit", inputs={"image": {"from_task": task_id}})
+        assert (request.inputs, request.needs) == ({}, {"image": task_id})
+
+    def test_the_digest_tells_them_from_files(self) -> None:
+        some_id = task_id_for("p", "keyframe")
+        digests = {accept(model="tiny-image-edit", inputs={"image": i})[1] for i in (some_id, {"from_task": some_id})}
+        assert len(digests) == 2
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"from_task": "x"},
+            {"from_task": None},
+            {},
+            {"from": "keyframe"},
+            {"from_task": task_id_for("p", "a"), "x": 1},
+        ],
+    )
+    def test_what_names_no_task_is_told_what_is_allowed(self, given: object) -> None:
+        found = problems(model="tiny-image-edit", inputs={"image": given})
+        [(field, problem), *_] = found.items()
+        assert field == "inputs.image"
+        assert "from_task" in str(problem.allowed)

@@ -3,7 +3,9 @@ from datetime import timedelta
 
 import pytest
 from contracts.errors import IllegalTransition, StaleAttempt
+from contracts.identifiers import media_id_for
 from contracts.tasks import (
+    PICK_UP_WITHIN,
     TRANSITIONS,
     Advance,
     Assign,
@@ -17,10 +19,13 @@ from contracts.tasks import (
     Prioritise,
     Priority,
     Produce,
+    Release,
     RequestCancel,
     Resubmit,
     RetryLater,
+    Skip,
     Status,
+    Supply,
     TakeBack,
     Task,
     after_failure,
@@ -31,11 +36,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 LATER = NOON + timedelta(seconds=10)
+MEDIA, OTHER_MEDIA = media_id_for("t1", 1), media_id_for("t2", 1)
 
-WAITING = (Phase.QUEUED, Phase.RETRY_WAIT)
+WAITING = (Phase.BLOCKED, Phase.SCHEDULED, Phase.QUEUED, Phase.RETRY_WAIT)
 
 # For every phase, what each move leads to; None where the move is refused.
 EXPECTED: dict[str, dict[Phase, Phase]] = {
+    "Supply": {Phase.BLOCKED: Phase.QUEUED},
+    "Release": {Phase.SCHEDULED: Phase.QUEUED, Phase.QUEUED: Phase.QUEUED},
+    "Skip": {Phase.BLOCKED: Phase.SKIPPED, Phase.SCHEDULED: Phase.SKIPPED, Phase.SKIPPED: Phase.SKIPPED},
     "Assign": {Phase.QUEUED: Phase.ASSIGNED, Phase.RETRY_WAIT: Phase.ASSIGNED},
     "TakeBack": {
         Phase.QUEUED: Phase.QUEUED,
@@ -62,6 +71,8 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
     "Fail": {phase: Phase.FAILED for phase in Phase if phase.owner and phase not in WAITING}
     | {Phase.FAILED: Phase.FAILED},
     "RequestCancel": {
+        Phase.BLOCKED: Phase.CANCELLED,
+        Phase.SCHEDULED: Phase.CANCELLED,
         Phase.QUEUED: Phase.CANCELLED,
         Phase.ASSIGNED: Phase.CANCELLED,
         Phase.RETRY_WAIT: Phase.CANCELLED,
@@ -73,8 +84,8 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
     },
     # A run is cancelled only if somebody has asked for it.
     "Cancel": {Phase.CANCELLED: Phase.CANCELLED},
-    "Expire": {Phase.QUEUED: Phase.EXPIRED, Phase.RETRY_WAIT: Phase.EXPIRED, Phase.EXPIRED: Phase.EXPIRED},
-    "Resubmit": {Phase.FAILED: Phase.QUEUED, Phase.CANCELLED: Phase.QUEUED, Phase.EXPIRED: Phase.QUEUED},
+    "Expire": dict.fromkeys((*WAITING, Phase.EXPIRED), Phase.EXPIRED),
+    "Resubmit": {phase: Phase.QUEUED for phase in Phase if phase.terminal and phase is not Phase.DONE},
     "Prioritise": {phase: phase for phase in Phase if not phase.terminal},
 }
 
@@ -82,6 +93,9 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
 def moves_for(task: Task) -> list[Move]:
     attempt = task.attempt
     return [
+        Supply({"image": MEDIA}),
+        Release(),
+        Skip(a_problem(retryable=False)),
         Assign("worker-1", LATER),
         TakeBack(attempt),
         Advance(attempt, Phase.GENERATING),
@@ -98,7 +112,7 @@ def moves_for(task: Task) -> list[Move]:
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-@pytest.mark.parametrize("index", range(12))
+@pytest.mark.parametrize("index", range(15))
 def test_every_move_from_every_phase(phase: Phase, index: int) -> None:
     task = a_task_in(phase)
     move = moves_for(task)[index]
@@ -110,11 +124,11 @@ def test_every_move_from_every_phase(phase: Phase, index: int) -> None:
         assert apply(task, move, LATER).phase is expected
 
 
-def test_the_table_names_every_phase_and_ended_phases_lead_only_back_to_the_queue() -> None:
+def test_the_table_names_every_phase_and_ended_phases_lead_only_back_to_where_tasks_begin() -> None:
     assert set(TRANSITIONS) == set(Phase)
     for phase in Phase:
         if phase.terminal:
-            assert TRANSITIONS[phase] <= {Phase.QUEUED}
+            assert TRANSITIONS[phase] <= {Phase.QUEUED, Phase.BLOCKED}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +139,7 @@ def test_the_table_names_every_phase_and_ended_phases_lead_only_back_to_the_queu
         (Phase.CANCELLED, Cancel(1)),
         (Phase.CANCELLED, RequestCancel()),
         (Phase.EXPIRED, Expire()),
+        (Phase.SKIPPED, Skip(a_problem())),
     ],
 )
 def test_ended_tasks_absorb_repeats(phase: Phase, move: Move) -> None:
@@ -145,6 +160,33 @@ def test_a_write_for_another_attempt_is_refused(attempt: int) -> None:
     ):
         with pytest.raises(StaleAttempt):
             apply(task, move, LATER)
+
+
+class TestNeeds:
+    """Inputs that are the results of other tasks."""
+
+    def test_what_is_supplied_begins_to_wait_and_has_its_inputs(self) -> None:
+        blocked = a_task_in(Phase.BLOCKED, inputs={"mask": OTHER_MEDIA})
+        supplied = apply(blocked, Supply({"image": MEDIA}), LATER)
+        assert supplied.inputs == {"mask": OTHER_MEDIA, "image": MEDIA}
+        assert (supplied.waits_since, supplied.deadline) == (LATER, LATER + PICK_UP_WITHIN)
+
+    def test_it_waits_for_its_time_as_well(self) -> None:
+        soon = LATER + timedelta(hours=1)
+        supplied = apply(a_task_in(Phase.BLOCKED, start_at=soon), Supply({"image": MEDIA}), LATER)
+        assert (supplied.phase, supplied.deadline) == (Phase.SCHEDULED, soon)
+        late = apply(a_task_in(Phase.BLOCKED, start_at=NOON), Supply({"image": MEDIA}), LATER)
+        assert late.phase is Phase.QUEUED
+
+    def test_all_of_them_have_to_be_there(self) -> None:
+        with pytest.raises(IllegalTransition, match="needs image"):
+            apply(a_task_in(Phase.BLOCKED), Supply({}), LATER)
+
+    def test_what_is_sent_round_again_asks_for_them_again(self) -> None:
+        skipped = apply(a_task_in(Phase.BLOCKED), Skip(a_problem()), LATER)
+        again = apply(skipped, Resubmit(), LATER)
+        assert (again.phase, again.error, again.deadline) == (Phase.BLOCKED, None, LATER + PICK_UP_WITHIN)
+        assert apply(again, Supply({"image": MEDIA}), LATER).phase is Phase.QUEUED
 
 
 def test_a_zombie_cannot_finish_a_task_that_was_given_to_another_worker() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from contracts.media import Medium
 from gpu_worker.app import create_around
+from gpu_worker.ports import Place
 from gpu_worker.settings import WorkerSettings
 from gpu_worker.testing import Script, ScriptedEngine
 
@@ -17,7 +18,9 @@ from tests.unit.gpu_worker.driving import Start, WorkerUnderTest, finish
 @pytest.fixture
 def start(world: World, serve: Serve, tmp_path: Path) -> Start:
     @asynccontextmanager
-    async def starting(script: Script | None = None, **changes: Any) -> AsyncIterator[WorkerUnderTest]:
+    async def starting(
+        script: Script | None = None, place: Place | None = None, **changes: Any
+    ) -> AsyncIterator[WorkerUnderTest]:
         engine = ScriptedEngine(script)
         changes = {"worker_heartbeat": timedelta(seconds=0.02)} | changes
         settings = WorkerSettings(
@@ -27,7 +30,7 @@ def start(world: World, serve: Serve, tmp_path: Path) -> Start:
             replica="test",
             **changes,
         )
-        service = create_around(engine, nullcontext, settings, world.outside)
+        service = create_around(engine, nullcontext, settings, world.outside, place=place)
         async with serve([service]) as running:
             yield WorkerUnderTest(running, world, engine, service)
 

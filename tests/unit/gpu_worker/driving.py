@@ -9,9 +9,11 @@ from chassis.service import Service
 from contracts.events import (
     Assignment,
     CancelRequested,
+    DrainRequested,
     WorkerHeartbeat,
     assignment,
     cancel_requested,
+    drain_requested,
     parse,
 )
 from contracts.records import TaskRecords
@@ -61,6 +63,10 @@ class WorkerUnderTest:
         await self.tasks.change(task.id, lambda _found: RequestCancel())
         cancel = CancelRequested(task_id=task.id, attempt=attempt)
         await self.running.deliver(cancel_requested(cancel, "submission", NOON))
+
+    async def drain(self, drain: bool, worker_id: str = WORKER) -> None:
+        request = DrainRequested(worker_id=worker_id, drain=drain, by="ada")
+        await self.running.deliver(drain_requested(request, "submission", NOON))
 
     async def hear_itself(self) -> None:
         heartbeat = next(m for m in self.world.bus.messages if m.event.type == "worker.heartbeat.v1")

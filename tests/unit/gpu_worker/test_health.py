@@ -34,6 +34,8 @@ WELL = Condition(
         ({"engine_ready": False, "was_ready": False}, WorkerState.STARTING, None),
         ({"engine_ready": False, "setup_failure": "no GPU"}, WorkerState.SETUP_FAILED, "no GPU"),
         ({"quarantine": "three faults"}, WorkerState.DEFUNCT, "three faults"),
+        ({"drained_by": "ada", "busy": True}, WorkerState.DRAINING, "ada wants it to take no more work"),
+        ({"drained_by": "ada", "draining": True}, WorkerState.DRAINING, None),
         ({"draining": True, "quarantine": "three faults"}, WorkerState.DRAINING, None),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from contracts.testing.examples import NOON, a_worker
 from contracts.workers import MB, GpuReading, WorkerState, WorkerStatus
-from gpu_worker.adapters.metrics import WorkerMetrics
+from gpu_worker.adapters.metrics import Fenced, WorkerMetrics
 from gpu_worker.adapters.nvml import NvmlMonitor
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -106,7 +106,7 @@ def test_faults_of_the_hardware_are_kept_and_those_of_programs_are_not(xids: tup
 
 def scrape(worker: WorkerStatus) -> str:
     registry = CollectorRegistry()
-    registry.register(WorkerMetrics(lambda: worker))
+    registry.register(WorkerMetrics(lambda: worker, Fenced()))
     return generate_latest(registry).decode()
 
 
@@ -116,6 +116,15 @@ def test_prometheus_is_told_the_same() -> None:
     assert 'movie_tasks_worker_state{state="ready",worker="worker-1"} 0.0' in told
     assert 'movie_tasks_gpu_utilisation_ratio{worker="worker-1"} 0.97' in told
     assert 'movie_tasks_gpu_power_watts{worker="worker-1"} 402.5' in told
+    assert 'movie_tasks_gpu_memory_used_bytes{worker="worker-1"} 2.097152e+10' in told
+    assert 'movie_tasks_gpu_temperature_celsius{worker="worker-1"} 61.0' in told
+
+
+def test_who_renders_what_on_what_is_told_beside_it() -> None:
+    worker = a_worker()
+    told = scrape(worker)
+    assert f'movie_tasks_worker_info{{device="{worker.device.name}",medium="image",worker="worker-1"}} 1.0' in told
+    assert 'movie_tasks_worker_slots{worker="worker-1"} 1.0' in told
 
 
 def test_a_cpu_has_no_gpu_metrics() -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from contracts.identifiers import task_id_for
-from contracts.tasks import Phase, RequestCancel, Task
+from contracts.tasks import Phase, RequestCancel, Task, run_of
 from contracts.testing.examples import a_problem
+from contracts.tracing import TraceContext
 from contracts.workers import WorkerState
 from gpu_worker.protocol import Failed, JobReport, RunJob
 from gpu_worker.testing import ScriptedEngine, instantly, until_killed
 
-from tests.conftest import until
+from tests.conftest import World, until
+from tests.tracing import Recording
 from tests.unit.gpu_worker.driving import Start, WorkerUnderTest, finish, step_by_step
 
 LONG = timedelta(seconds=60)
@@ -43,6 +45,22 @@ async def test_those_that_go_together_share_a_pass_as_soon_as_all_have_come(star
             assert found.produced.provenance.batch == 3
             assert found.together == 3
         assert passes(worker) == [{task.id for task in tasks}]
+
+
+async def test_a_shared_pass_is_a_trace_of_its_own_that_names_the_runs_it_served(world: World, start: Start) -> None:
+    world.tracing = tracing = Recording()
+    clicks = {name: TraceContext(name * 32, "f" * 16, sampled=True) for name in "ab"}
+    async with start(worker_wait_for_batch=LONG) as worker:
+        tasks = []
+        for name, click in clicks.items():
+            tasks += await given(worker, name, together=2, traceparent=str(click))
+        for task in tasks:
+            await worker.reaches(task, Phase.STORING)
+        await until(lambda: bool(tracing.named("batch")))
+    [span] = tracing.named("batch")
+    assert span.parent is None
+    assert set(span.links) == {run_of(task) for task in tasks} == {run.context for run in tracing.named("run")}
+    assert span.attributes["movie_tasks.together"] == 2
 
 
 async def test_who_runs_alone_waits_for_nobody(start: Start) -> None:

@@ -7,9 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import stamina
 from contracts.catalog import read_catalog
-from contracts.errors import DependencyUnavailable
 from contracts.events import (
     CancelRequested,
     TaskProgressed,
@@ -47,6 +45,15 @@ async def test_a_warm_model_skips_loading(start: Start) -> None:
         worker.engine.warm_models = ("tiny-image",)
         found = await worker.reaches(await worker.assign(), Phase.STORING)
         assert Phase.LOADING_MODEL not in found.phase_seconds
+
+
+async def test_only_what_it_can_run_is_said_to_be_warm(start: Start) -> None:
+    async with start() as worker:
+        worker.engine.warm_models = ("tiny-image", "mux")
+        count = len(worker.heartbeats)
+        await worker.hear_itself()
+        await until(lambda: len(worker.heartbeats) > count)
+        assert worker.heartbeats[-1].warm_models == ("tiny-image",)
 
 
 async def test_takes_nothing_before_it_has_heard_itself(start: Start) -> None:
@@ -188,156 +195,17 @@ async def test_a_zombie_is_refused_and_leaves_nothing_behind(start: Start) -> No
         await worker.reaches(task, Phase.GENERATING)
         await worker.tasks.change(task.id, lambda _found: RetryLater(1, a_problem(), NOON))
         await worker.tasks.change(task.id, lambda _found: Assign("gpu-worker-image-other", NOON))
+        worker.world.clock.advance(seconds=4)
         worker.engine.script = instantly
         finish.set()
         await worker.is_idle()
         found = await worker.now(task)
         assert (found.phase, found.attempt, found.worker_id) == (Phase.ASSIGNED, 2, "gpu-worker-image-other")
         assert [stored async for stored in worker.world.objects.list("staging")] == []
-
-
-async def test_cut_off_from_the_bus_it_stops_itself(start: Start) -> None:
-    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.005)) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        task = await worker.assign(lease=30)
-        await worker.reaches(task, Phase.GENERATING)
-        worker.world.clock.advance(seconds=31)
-        await worker.is_idle()
-        assert (task.id, 1) in worker.engine.stopped
-        assert worker.heartbeats[-1].state is WorkerState.STARTING
-        assert (await worker.now(task)).phase is Phase.GENERATING, "the lease decides what becomes of it"
-
-
-async def test_a_sidecar_that_hangs_does_not_keep_it_from_stopping(
-    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.02)) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        task = await worker.assign(lease=30)
-        await worker.reaches(task, Phase.GENERATING)
-
-        async def hang(*_anything: object) -> None:
-            await asyncio.Event().wait()
-
-        for port, name in ((world.bus, "publish"), (world.state, "get"), (world.state, "replace")):
-            monkeypatch.setattr(port, name, hang)
-        world.clock.advance(seconds=21)
-        await until(lambda: (task.id, 1) in worker.engine.stopped)
-        monkeypatch.undo()
-
-
-async def test_its_own_voice_from_long_ago_proves_nothing(start: Start, world: World) -> None:
-    """A process that was frozen finds what waited for it when it goes on."""
-    async with start(step_by_step, worker_heartbeat=timedelta(seconds=0.02)) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        old = next(message for message in world.bus.messages if message.event.type == "worker.heartbeat.v1")
-        await worker.running.deliver(old)
-        task = await worker.assign(lease=30)
-        await worker.reaches(task, Phase.GENERATING)
-        world.clock.advance(seconds=21)
-        await worker.running.deliver(old)
-        await until(lambda: (task.id, 1) in worker.engine.stopped)
-
-
-async def test_what_it_was_given_a_moment_ago_it_begins_although_it_was_deaf_before(start: Start, world: World) -> None:
-    async with start(worker_heartbeat=timedelta(seconds=0.02)) as worker:
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        world.clock.advance(seconds=60)
-        task = await worker.assign(lease=30)
-        await worker.reaches(task, Phase.STORING)
-
-
-async def test_told_to_stop_it_finishes_what_it_has_and_takes_nothing_more(start: Start) -> None:
-    async with start(step_by_step) as worker:
-        task = await worker.assign()
-        await worker.reaches(task, Phase.GENERATING)
-        draining = asyncio.create_task(worker.service.drain())
-        await until(lambda: worker.heartbeats[-1].state is WorkerState.DRAINING)
-        late = await worker.assign(id=a_task(project_id="p2").id, project_id="p2")
-        finish.set()
-        await draining
-        assert (await worker.now(task)).phase is Phase.STORING
-        assert (await worker.now(late)).phase is Phase.ASSIGNED
-
-
-async def test_what_is_not_finished_within_the_grace_time_is_handed_back(start: Start) -> None:
-    async with start(step_by_step, worker_grace=timedelta(seconds=0.02)) as worker:
-        task = await worker.assign()
-        await worker.reaches(task, Phase.GENERATING)
-        await worker.service.drain()
-        assert (await worker.now(task)).phase is Phase.GENERATING
-    found = await worker.now(task)
-    assert (found.phase, found.failures) == (Phase.QUEUED, 0)
-
-
-async def test_an_engine_that_goes_on_with_an_abandoned_run_is_no_free_slot_and_is_killed(start: Start) -> None:
-    """Wedged in a run that was given up: whatever came next would wait behind it until its own time limit."""
-    async with start(
-        until_killed, worker_heartbeat=timedelta(seconds=0.005), worker_stop_within=timedelta(seconds=0.2)
-    ) as worker:
-        worker.engine.wedged = True
-        await until(lambda: bool(worker.heartbeats))
-        await worker.hear_itself()
-        task = await worker.assign(lease=30)
-        await worker.reaches(task, Phase.GENERATING)
-        worker.world.clock.advance(seconds=31)
-        await until(lambda: worker.heartbeats[-1].slots == 0)
-        assert worker.heartbeats[-1].runs == (), "nobody may renew the lease of what was given up"
-        await until(lambda: worker.engine.replacements == 1)
-        await until(lambda: worker.heartbeats[-1].slots == 1)
-
-
-async def test_told_to_go_it_hands_back_what_it_has(start: Start) -> None:
-    async with start(until_killed) as worker:
-        task = await worker.assign()
-        await worker.reaches(task, Phase.GENERATING)
-    found = await worker.now(task)
-    assert (found.phase, found.failures) == (Phase.QUEUED, 0)
-    assert worker.lifecycle()[-1] == "task.queued.v1"
-
-
-async def test_an_object_store_that_is_away_is_tried_again(start: Start, world: World) -> None:
-    class Away(type(world.objects)):  # type: ignore[misc]
-        away = 2
-
-        async def put(self, key: str, content: bytes | Path) -> None:
-            if self.away:
-                self.away -= 1
-                raise DependencyUnavailable("away")
-            await super().put(key, content)
-
-    world.objects = Away()
-    with stamina.set_testing(True, attempts=5):
-        async with start() as worker:
-            await worker.reaches(await worker.assign(), Phase.STORING)
-
-
-async def test_a_state_store_that_is_away_for_a_moment_costs_no_run(start: Start, world: World) -> None:
-    """What a save stands for has cost a GPU up to hours."""
-
-    class Shaky(type(world.state)):  # type: ignore[misc]
-        turn = 0
-
-        async def replace(self, key: str, value: bytes, etag: str) -> None:
-            self.turn += 1
-            if self.turn % 2:
-                raise DependencyUnavailable("away")
-            await super().replace(key, value, etag)
-
-    async with start(step_by_step) as worker:
-        task = await worker.assign(params={"prompt": "x", "steps": 4})
-        world.state.__class__ = Shaky
-        with stamina.set_testing(True, attempts=5):
-            for _ in range(5):
-                world.clock.advance(seconds=3)
-                await asyncio.sleep(0.01)
-            worker.engine.script = instantly
-            finish.set()
-            found = await worker.reaches(task, Phase.STORING)
-        assert (found.attempt, found.failures) == (1, 0)
+        async with asyncio.timeout(30):
+            told = f'worker_fenced_gpu_seconds_total{{worker="{WORKER}"}} 4.0'
+            while told not in (await worker.running.http.get("/metrics")).text:
+                await asyncio.sleep(0.001)
 
 
 async def test_what_is_generated_is_no_longer_under_the_time_limit(

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from contracts.testing.examples import NOON
+from contracts.webhooks import EndpointState
 from hypothesis import given
 from hypothesis import strategies as st
 from notification.domain.deliveries import Answer
@@ -17,7 +18,6 @@ from notification.domain.health import (
     PING_FOR,
     Health,
     Off,
-    State,
     after_try,
     moved,
     nothing_to_probe_with,
@@ -41,7 +41,7 @@ def failed(times: int, health: Health = HEALTHY) -> Health:
 
 def test_a_few_failures_are_no_reason_to_pause() -> None:
     health = failed(PAUSE_AFTER - 1)
-    assert (health.state, health.probe_due, health.failing_since) == (State.FAILING, None, NOON)
+    assert (health.state, health.probe_due, health.failing_since) == (EndpointState.FAILING, None, NOON)
 
 
 def test_many_in_a_row_are() -> None:
@@ -66,7 +66,7 @@ def test_one_acceptance_makes_it_healthy(health: Health) -> None:
 
 def test_days_of_nothing_but_failures_disable_it() -> None:
     health = tried(failed(LEAST_FAILURES), FAILED, DISABLE_AFTER)
-    assert (health.state, health.off) == (State.DISABLED, Off.FAILURES)
+    assert (health.state, health.off) == (EndpointState.DISABLED, Off.FAILURES)
     assert health.disabled_because == (
         "nothing was accepted in 11 tries since 2026-01-01 12:00 UTC; the last answer: 500 Oops"
     )
@@ -139,7 +139,7 @@ def test_whatever_a_receiver_answers_it_is_asked_again_or_was_given_up_for_a_rea
         now += later
         health = after_try(health, answer, now, DISABLE_AFTER, RANDOM)
         assert (health.off is None) == (health.disabled_because is None)
-        assert (health.state is State.HEALTHY) == (health == HEALTHY)
+        assert (health.state is EndpointState.HEALTHY) == (health == HEALTHY)
         assert health.probe_due is None or now <= health.probe_due <= now + timedelta(days=1, hours=1)
         if answer.accepted and health.off is not Off.RECEIVER:
             assert health == HEALTHY

@@ -30,7 +30,7 @@ def happening(number: int) -> Happening:
 async def replica(url: str) -> AsyncIterator[tuple[Database, SqlFeed, Watching]]:
     database = Database(url, Table.metadata)
     feed = SqlFeed(database)
-    watching = Watching(TaskRecords(InMemoryState(), SettableClock()), feed, 100)
+    watching = Watching(TaskRecords(InMemoryState(), SettableClock()), feed, 100, lambda _progressed: None)
     async with database.opened(), background(watching.keep_telling()):
         yield database, feed, watching
 

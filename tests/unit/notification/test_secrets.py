@@ -60,7 +60,9 @@ def test_what_the_first_key_has_locked_stays_as_it_is() -> None:
     assert vault.relock(locked) == locked
 
 
-@pytest.mark.parametrize("locked", [FernetVault(LOST).lock("whsec_x"), b"", b"not a token"])
+@pytest.mark.parametrize(
+    "locked", [FernetVault(LOST).lock("whsec_x"), b"", b"not a token"], ids=["another key's", "empty", "no token"]
+)
 def test_what_no_key_opens_is_said_to_be_unreadable(locked: bytes) -> None:
     vault = FernetVault(f"{NEW},{OLD}")
     assert vault.unlock(locked) is None

@@ -21,6 +21,7 @@ from notification.adapters.network import MOST_OF_HEAD, RESOLVED_AT_ONCE
 from notification.adapters.sender import H11Sender
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
+PORTS = [443]
 PATIENCE = timedelta(seconds=1)
 HEADERS = {"webhook-id": "msg_1"}
 
@@ -29,7 +30,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @pytest.fixture
 async def sender() -> AsyncIterator[H11Sender]:
-    made = H11Sender(PATIENCE, LOOPBACK)
+    made = H11Sender(PATIENCE, LOOPBACK, PORTS)
     yield made
     await made.aclose()
 
@@ -130,7 +131,7 @@ async def test_redirects_are_not_followed_and_said_so(sender: H11Sender, status:
 async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
-    sender = H11Sender(PATIENCE, LOOPBACK)
+    sender = H11Sender(PATIENCE, LOOPBACK, PORTS)
     async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
         assert (await sender.send(f"http://127.0.0.1:{port}/", b"{}", HEADERS)).status == 200
     await sender.aclose()
@@ -338,7 +339,7 @@ async def test_two_names_at_one_address_share_no_connection(
     trusting = ssl.create_default_context()
     for path in certificates.values():
         trusting.load_verify_locations(path)
-    sender = H11Sender(PATIENCE * 5, LOOPBACK, tls=trusting)
+    sender = H11Sender(PATIENCE * 5, LOOPBACK, PORTS, tls=trusting)
     async with receiving(serve, front) as port:
         for name in ("one.example", "two.example", "one.example"):
             answer = await sender.send(f"https://{name}:{port}/", b"{}", HEADERS)
@@ -356,7 +357,7 @@ async def test_a_certificate_of_another_name_is_refused(
     context.load_cert_chain(certificates["one.example"])
     trusting = ssl.create_default_context()
     trusting.load_verify_locations(certificates["one.example"])
-    sender = H11Sender(PATIENCE * 5, LOOPBACK, tls=trusting)
+    sender = H11Sender(PATIENCE * 5, LOOPBACK, PORTS, tls=trusting)
     async with receiving(answering(OK), context) as port:
         answer = await sender.send(f"https://two.example:{port}/", b"{}", HEADERS)
     await sender.aclose()

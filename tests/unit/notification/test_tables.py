@@ -10,12 +10,12 @@ from typing import Any
 
 from chassis.database import Database
 from contracts.testing.examples import NOON
+from contracts.webhooks import DeliveryState
 from cryptography.fernet import Fernet
 from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
-from notification.domain.deliveries import DeliveryState
 from notification.domain.health import Health, Off
 from notification.domain.places import Place
 from notification.domain.secrets import Secret
@@ -158,6 +158,20 @@ async def test_fresh_deliveries_go_before_those_replayed_in_bulk(database_url: U
         await one.deliveries.add([delivery(3000), delivery(3001)])
         assert await one.take() == ["w3000", "w3001", "w0000", "w0001"]
         assert await one.deliveries.next_due() == NOON + timedelta(seconds=2)
+
+
+async def test_what_is_wanted_is_counted_by_state(database_url: Urls) -> None:
+    async with replica(database_url("notification")) as one:
+        await one.endpoints.add(endpoint("e1"), 5)
+        await one.endpoints.add(endpoint("e2"), 5)
+        states = [DeliveryState.FAILED, DeliveryState.FAILED, DeliveryState.DELIVERED, DeliveryState.WAITING]
+        await one.deliveries.add([delivery(n, state=state) for n, state in enumerate(states)])
+        ended = [DeliveryState.FAILED, DeliveryState.DELIVERED]
+        wanted = Wanted(NOON, LATER, ended)
+        counted = await one.deliveries.count("e1", wanted)
+        assert counted == {DeliveryState.FAILED: 2, DeliveryState.DELIVERED: 1}
+        assert await one.deliveries.count("e2", wanted) == {}
+        assert await one.deliveries.count("e1", Wanted(NOON - HOLD, NOON, ended)) == {}
 
 
 async def test_who_settles_what_somebody_else_has_by_now_changes_nothing(database_url: Urls) -> None:

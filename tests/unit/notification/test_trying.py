@@ -8,18 +8,22 @@ from datetime import datetime, timedelta
 
 import pytest
 from chassis.database import Database
-from contracts.testing import SettableClock
+from contracts.testing import RecordingTracer, SettableClock
 from contracts.testing.examples import NOON
+from contracts.tracing import TraceContext
+from contracts.webhooks import DeliveryState
 from cryptography.fernet import Fernet
 from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
+from notification.adapters.metrics import WebhookMetrics
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
-from notification.domain.deliveries import RETRY_AFTER, Answer, DeliveryState
+from notification.domain.deliveries import RETRY_AFTER, Answer
 from notification.domain.health import HEALTHY, Health, Off
 from notification.domain.secrets import Secret
 from notification.handlers.trying import UNSIGNED, Trying
 from notification.ports import Delivery, Endpoint
+from prometheus_client import CollectorRegistry, generate_latest
 
 LATER = NOON + timedelta(days=9)
 FAILS, TAKES = Answer(500, "Oops"), Answer(200, "OK")
@@ -45,6 +49,8 @@ class Bench:
     sender: FakeSender
     vault: FernetVault
     probes: list[datetime]
+    told: list[tuple[Answer, DeliveryState]]
+    waited: list[timedelta]
 
     async def endpoint(self, health: Health, *, locked: bytes | None = None) -> Endpoint:
         secret = Secret("s", locked or self.vault.lock("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), NOON)
@@ -72,6 +78,7 @@ class Bench:
 @pytest.fixture
 async def bench(database_url: Callable[[str], str]) -> AsyncIterator[Bench]:
     database, probes = Database(database_url("notification"), Table.metadata), list[datetime]()
+    told, waited = list[tuple[Answer, DeliveryState]](), list[timedelta]()
     sender, vault, clock = FakeSender(), FernetVault(Fernet.generate_key().decode()), SettableClock()
     trying = Trying(
         endpoints=SqlEndpoints(database),
@@ -86,9 +93,11 @@ async def bench(database_url: Callable[[str], str]) -> AsyncIterator[Bench]:
         deliver_at=lambda _due: None,
         probe_at=probes.append,
         delivering_wanted=asyncio.Event(),
+        on_tried=lambda answer, state: told.append((answer, state)),
+        on_first_try=waited.append,
     )
     async with database.opened():
-        yield Bench(trying, sender, vault, probes)
+        yield Bench(trying, sender, vault, probes, told, waited)
 
 
 async def test_a_ping_that_is_accepted_brings_back_who_was_given_up(bench: Bench) -> None:
@@ -143,3 +152,67 @@ async def test_without_a_secret_that_can_be_read_nothing_is_sent(bench: Bench) -
     assert (found.state, found.answers[-1].detail) == (DeliveryState.WAITING, UNSIGNED)
     assert bench.sender.sent == []
     assert (await bench.health()).failures == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(TAKES, None), (FAILS, "500"), (Answer(None, "refused: a-secret"), "no-answer")]
+)
+async def test_a_try_is_a_span_of_what_it_tells_and_the_receiver_gets_it(
+    bench: Bench, answer: Answer, error: str | None
+) -> None:
+    about, tracer = TraceContext("a" * 32, "b" * 16, sampled=True), RecordingTracer()
+    bench.sender.answer = answer
+    delivery = await bench.delivery(1, traceparent=str(about), correlation_id="a-secret", body='"a-secret"')
+    endpoint, trying = await bench.endpoint(HEALTHY), replace(bench.trying, tracer=tracer)
+    await trying.deliver(delivery, endpoint)
+    [span] = tracer.spans
+    assert (span.name, span.parent, span.error) == ("webhook", about, error)
+    assert [headers["traceparent"] for headers in bench.sender.sent] == [str(span.context)]
+    assert "a-secret" not in repr(span) and "example.org" not in repr(span)
+    await trying.deliver(replace(delivery, tries=1), endpoint)
+    assert tracer.spans[1].context != span.context
+
+
+@pytest.mark.parametrize("traceparent", [None, "nonsense"])
+async def test_a_try_of_what_has_no_trace_brings_none(bench: Bench, traceparent: str | None) -> None:
+    await bench.trying.deliver(await bench.delivery(1, traceparent=traceparent), await bench.endpoint(HEALTHY))
+    assert ["traceparent" in headers for headers in bench.sender.sent] == [False]
+
+
+async def test_what_came_of_a_try_is_told_once_although_another_replica_has_it_by_now(bench: Bench) -> None:
+    endpoint, delivery = await bench.endpoint(HEALTHY), await bench.delivery(1)
+    clock = bench.trying.clock
+    assert isinstance(clock, SettableClock)
+    for _replica in range(2):
+        clock.advance(seconds=1)
+        await bench.trying.deliver(delivery, endpoint)
+    assert bench.told == [(TAKES, DeliveryState.DELIVERED)]
+
+
+async def test_how_long_a_first_try_took_is_told_of_receivers_that_are_well(bench: Bench) -> None:
+    clock = bench.trying.clock
+    assert isinstance(clock, SettableClock)
+    clock.advance(seconds=7)
+    bench.sender.answer = FAILS
+    well = await bench.endpoint(HEALTHY)
+    await bench.trying.deliver(await bench.delivery(1), well)
+    await bench.trying.deliver(await bench.found(1), well)
+    await bench.trying.deliver(await bench.delivery(2), replace(well, health=Health(20, NOON, NOON)))
+    assert bench.waited == [timedelta(seconds=7)]
+
+
+def test_prometheus_is_told_the_same() -> None:
+    registry, metrics = CollectorRegistry(), WebhookMetrics()
+    for collector in metrics.collectors:
+        registry.register(collector)
+    for answer, state in ((TAKES, DeliveryState.DELIVERED), (FAILS, DeliveryState.WAITING)):
+        metrics.tried(answer, state)
+    metrics.tried(Answer(None, "no answer"), DeliveryState.FAILED)
+    metrics.first_tried(timedelta(seconds=7))
+    told = generate_latest(registry).decode()
+    for name in ("accepted", "refused", "silent"):
+        assert f'movie_tasks_webhook_tries_total{{answer="{name}"}} 1.0' in told
+    for ended in ("delivered", "failed"):
+        assert f'movie_tasks_webhook_deliveries_ended_total{{state="{ended}"}} 1.0' in told
+    assert 'movie_tasks_webhook_first_try_seconds_bucket{le="5.0"} 0.0' in told
+    assert 'movie_tasks_webhook_first_try_seconds_bucket{le="10.0"} 1.0' in told

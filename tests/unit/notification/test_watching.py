@@ -75,7 +75,7 @@ def happening(position: int, project_id: str) -> Happening:
 
 @asynccontextmanager
 async def watching(feed: FeedOf) -> AsyncIterator[Watching]:
-    live = Watching(TaskRecords(InMemoryState(), SettableClock()), feed, MOST)
+    live = Watching(TaskRecords(InMemoryState(), SettableClock()), feed, MOST, lambda _progressed: None)
     telling = asyncio.create_task(live.keep_telling())
     try:
         yield live
@@ -222,7 +222,7 @@ async def test_who_falls_behind_is_dropped_and_holds_nobody_up() -> None:
 async def test_another_projects_task_is_not_found() -> None:
     state = InMemoryState()
     await TaskRecords(state, SettableClock()).create(a_task(project_id="p2"))
-    live = Watching(TaskRecords(state, SettableClock()), FeedOf(), MOST)
+    live = Watching(TaskRecords(state, SettableClock()), FeedOf(), MOST, lambda _progressed: None)
     for task_id in (a_task(project_id="p2").id, a_task().id):
         with pytest.raises(NotFound):
             await live.check(Scope("p1", task_id))
@@ -297,7 +297,7 @@ async def test_who_must_reload_is_told_a_little_of_before() -> None:
 
 
 async def test_places_are_counted_by_project_and_given_back() -> None:
-    live = Watching(TaskRecords(InMemoryState(), SettableClock()), FeedOf(), 2)
+    live = Watching(TaskRecords(InMemoryState(), SettableClock()), FeedOf(), 2, lambda _progressed: None)
     with live.place("p1"), live.place("p2"):
         with live.place("p1"), pytest.raises(LimitReached) as caught, live.place("p1"):
             pass

@@ -53,6 +53,13 @@ class Scheduling:
     async def generate(self, task: Task) -> None:
         await self.hear(await self.tasks.change(task.id, lambda found: Advance(found.attempt, Phase.GENERATING)))
 
+    async def generating(self, **changes: object) -> Task:
+        """A task that a worker has been given and is at."""
+        await self.heartbeat()
+        task = await self.accept(**changes)
+        await self.generate(task)
+        return task
+
     @property
     def assignments(self) -> list[Assignment]:
         events = [parse(message.event) for message in self.world.bus.messages]

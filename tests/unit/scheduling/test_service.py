@@ -1,25 +1,42 @@
 """Scheduling as a whole over fakes: from what it hears to what it says."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from contracts.errors import Problem
+from contracts.events import task_changed
 from contracts.identifiers import task_id_for
-from contracts.tasks import Fail, Phase, Produce, RequestCancel, Resubmit, RetryLater, TakeBack, Task
-from contracts.testing.examples import NOON, a_problem, a_task, produced_media
+from contracts.tasks import Complete, Fail, Phase, Produce, RequestCancel, Resubmit, RetryLater, TakeBack, Task
+from contracts.testing.examples import NOON, a_problem, a_task, media_result, produced_media
+from contracts.topics import App
 from contracts.workers import Device, Run, WorkerState
 from scheduling.app import create
 
 from tests.conftest import Serve, World
 from tests.unit.scheduling.driving import Scheduling, settings_of
 
+Start = Callable[[], AbstractAsyncContextManager[Scheduling]]
+
 
 @pytest.fixture
-async def scheduling(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Scheduling]:
+def start(world: World, serve: Serve, database_url: Callable[[str], str]) -> Start:
+    """A replica; started again, it finds what the one before has kept."""
     settings = settings_of(database_url("scheduling"))
-    async with serve([create(settings, world.outside)]) as running:
-        yield Scheduling(running, world)
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Scheduling]:
+        async with serve([create(settings, world.outside)]) as running:
+            yield Scheduling(running, world)
+
+    return start
+
+
+@pytest.fixture
+async def scheduling(start: Start) -> AsyncIterator[Scheduling]:
+    async with start() as scheduling:
+        yield scheduling
 
 
 async def test_a_waiting_task_goes_to_a_worker_that_comes_free(scheduling: Scheduling) -> None:
@@ -71,9 +88,7 @@ async def test_an_assignment_not_begun_is_taken_back_without_blame(scheduling: S
 
 
 async def test_heartbeats_renew_the_lease(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept()
-    await scheduling.generate(task)
+    task = await scheduling.generating()
     run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, on_device=True)
     for _ in range(8):
         await scheduling.pass_time(seconds=20)
@@ -82,9 +97,7 @@ async def test_heartbeats_renew_the_lease(scheduling: Scheduling) -> None:
 
 
 async def test_a_lost_worker_costs_an_attempt_and_another_takes_over(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept()
-    await scheduling.generate(task)
+    task = await scheduling.generating()
     await scheduling.pass_time(seconds=31)
     found = await scheduling.now(task)
     assert (found.phase, found.failures) == (Phase.RETRY_WAIT, 1)
@@ -97,9 +110,7 @@ async def test_a_lost_worker_costs_an_attempt_and_another_takes_over(scheduling:
 
 
 async def test_a_run_beyond_its_time_limit_fails_however_lively_its_worker(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept(time_limit_seconds=60)
-    await scheduling.generate(task)
+    task = await scheduling.generating(time_limit_seconds=60)
     run = Run(task_id=task.id, attempt=1, phase=Phase.GENERATING, on_device=True)
     for _ in range(8):
         await scheduling.pass_time(seconds=10)
@@ -110,9 +121,7 @@ async def test_a_run_beyond_its_time_limit_fails_however_lively_its_worker(sched
 
 
 async def test_a_cancelled_run_of_a_lost_worker_is_cancelled(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept()
-    await scheduling.generate(task)
+    task = await scheduling.generating()
     await scheduling.tasks.change(task.id, lambda found: RequestCancel())
     await scheduling.pass_time(seconds=31)
     assert (await scheduling.now(task)).phase is Phase.CANCELLED
@@ -125,22 +134,57 @@ async def test_what_nobody_starts_in_time_expires(scheduling: Scheduling) -> Non
     assert "task.expired.v1" in scheduling.announced()
 
 
-async def test_what_was_handed_back_while_nobody_listened_is_given_out_at_once(
-    world: World, serve: Serve, database_url: Callable[[str], str]
-) -> None:
-    settings = settings_of(database_url("scheduling"))
-    async with serve([create(settings, world.outside)]) as running:
-        before = Scheduling(running, world)
-        await before.heartbeat()
-        task = await before.accept()
-        await before.generate(task)
+async def test_what_was_handed_back_while_nobody_listened_is_given_out_at_once(world: World, start: Start) -> None:
+    async with start() as before:
+        task = await before.generating()
     await before.tasks.change(task.id, lambda found: TakeBack(1))
     world.clock.advance(seconds=5)
-    async with serve([create(settings, world.outside)]) as running:
-        after = Scheduling(running, world)
+    async with start() as after:
         await after.pass_time(seconds=1)
         await after.heartbeat()
         assert [(one.task_id, one.attempt) for one in after.assignments] == [(task.id, 1), (task.id, 2)]
+
+
+async def test_what_was_to_be_stored_when_everything_went_down_is_announced_at_once(world: World, start: Start) -> None:
+    async with start() as before:
+        task = await before.generating()
+        produce = Produce(1, produced_media(task), NOON)
+        await before.hear(await before.tasks.change(task.id, lambda found: produce))
+        before.announced()
+    world.clock.advance(seconds=5)
+    async with start() as after:
+        await after.pass_time(seconds=1)
+        assert after.announced() == ["media.produced.v1"]
+
+
+async def test_what_is_to_be_stored_is_announced_until_everybody_has_heard_it(world: World, start: Start) -> None:
+    """A broker that forgets, forgets what is announced before daprd has subscribed to it, as at a start."""
+    async with start() as before:
+        task = await before.generating()
+        produce = Produce(1, produced_media(task), NOON)
+        produced = await before.tasks.change(task.id, lambda found: produce)
+        before.announced()
+    async with start() as after:
+        await after.pass_time(seconds=1)
+        while_nobody_listens = after.announced()
+        await after.pass_time(seconds=11)
+        assert while_nobody_listens == after.announced() == ["media.produced.v1"]
+        assert await after.running.deliver(task_changed(produced, App.SCHEDULING)) == "SUCCESS"
+        await after.pass_time(minutes=4)
+        assert after.announced() == [], "storage is at it"
+
+
+async def test_an_end_is_not_put_off_by_late_news_of_what_was_before_it(scheduling: Scheduling) -> None:
+    task = await scheduling.generating()
+    produce, complete = Produce(1, produced_media(task), NOON), Complete(1, media_result(task))
+    produced = await scheduling.tasks.change(task.id, lambda found: produce)
+    done = await scheduling.tasks.change(task.id, lambda found: complete)
+    await scheduling.pass_time(seconds=31)
+    assert await scheduling.running.deliver(task_changed(produced, App.SCHEDULING)) == "SUCCESS"
+    scheduling.announced()
+    await scheduling.pass_time(seconds=11)
+    assert scheduling.announced() == ["task.done.v1"]
+    await scheduling.hear(done)
 
 
 async def test_an_end_heard_late_does_not_forget_a_task_that_was_sent_round_again(scheduling: Scheduling) -> None:
@@ -163,9 +207,7 @@ async def test_tasks_that_no_worker_can_run_do_not_hide_those_behind_them(schedu
 
 
 async def test_an_end_nobody_heard_of_is_announced_again(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept()
-    await scheduling.generate(task)
+    task = await scheduling.generating()
     failed = await scheduling.tasks.change(task.id, lambda found: Fail(1, a_problem(retryable=False)))
     scheduling.announced()
     for _ in range(2):
@@ -177,9 +219,7 @@ async def test_an_end_nobody_heard_of_is_announced_again(scheduling: Scheduling)
 
 
 async def test_media_nobody_stored_are_announced_again(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    task = await scheduling.accept()
-    await scheduling.generate(task)
+    task = await scheduling.generating()
     produce = Produce(1, produced_media(task), NOON)
     await scheduling.hear(await scheduling.tasks.change(task.id, lambda found: produce))
     scheduling.announced()
@@ -237,38 +277,27 @@ async def test_a_worker_that_encodes_is_given_the_next(scheduling: Scheduling) -
 
 async def test_a_worker_that_came_back_with_nothing_in_hand_is_given_work(scheduling: Scheduling) -> None:
     """It was restarted; what it had is left to the lease."""
-    await scheduling.heartbeat()
-    first = await scheduling.accept()
-    await scheduling.generate(first)
+    await scheduling.generating()
     second = await scheduling.accept(id=a_task(project_id="p2").id, project_id="p2")
     await scheduling.pass_time(seconds=4)
     await scheduling.heartbeat()
     assert scheduling.assignments[-1].task_id == second.id
 
 
-async def test_leases_outlive_a_restart_of_scheduling(
-    world: World, serve: Serve, database_url: Callable[[str], str]
-) -> None:
-    settings = settings_of(database_url("restart"))
-    async with serve([create(settings, world.outside)]) as running:
-        scheduling = Scheduling(running, world)
-        await scheduling.heartbeat()
-        task = await scheduling.accept()
-        await scheduling.generate(task)
+async def test_leases_outlive_a_restart_of_scheduling(world: World, start: Start) -> None:
+    async with start() as before:
+        task = await before.generating()
     world.clock.advance(minutes=2)
-    async with serve([create(settings, world.outside)]) as running:
-        scheduling = Scheduling(running, world)
-        await scheduling.pass_time(seconds=20)
-        assert (await scheduling.now(task)).phase is Phase.GENERATING
-        await scheduling.pass_time(seconds=11)
-        assert (await scheduling.now(task)).phase is Phase.RETRY_WAIT
+    async with start() as after:
+        await after.pass_time(seconds=20)
+        assert (await after.now(task)).phase is Phase.GENERATING
+        await after.pass_time(seconds=11)
+        assert (await after.now(task)).phase is Phase.RETRY_WAIT
 
 
 async def test_fair_shares_follow_gpu_seconds(scheduling: Scheduling) -> None:
     """The project that has just used the GPU waits behind the one that has not."""
-    await scheduling.heartbeat()
-    first = await scheduling.accept()
-    await scheduling.generate(first)
+    first = await scheduling.generating()
     scheduling.world.clock.advance(seconds=50)
     produce = Produce(1, produced_media(first), scheduling.world.clock.now())
     await scheduling.accept(id=a_task(project_id="p1x").id, tags=("again",))
@@ -327,9 +356,7 @@ async def test_of_a_batch_of_which_one_is_never_begun_the_others_go_on(schedulin
 
 
 async def test_what_has_failed_goes_with_nobody(scheduling: Scheduling) -> None:
-    await scheduling.heartbeat()
-    first = await scheduling.accept(created_at=NOON - timedelta(seconds=1))
-    await scheduling.generate(first)
+    first = await scheduling.generating(created_at=NOON - timedelta(seconds=1))
     for n in "ab":
         await scheduling.accept(id=task_id_for("p1", n), params={"prompt": n})
     await scheduling.pass_time(seconds=31)

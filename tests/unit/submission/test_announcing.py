@@ -221,6 +221,17 @@ async def test_what_daprd_dead_letters_is_kept_as_it_was(submission: Submission,
     assert (letter["topic"], letter["event"]) == (topic, body.decode())
 
 
+async def test_dead_letters_are_counted_by_a_topic_that_there_is(submission: Submission) -> None:
+    """What daprd forwards says itself which topic it is of."""
+    for topic in ("task-events", "task-events", "invented-1", "invented-2"):
+        await submission.running.deliver(dead_letter("storage", topic, "a reason", b"{}", NOON))
+    told = (await submission.running.http.get("/metrics")).text
+    assert 'movie_tasks_dead_letters_total{topic="task-events"} 2.0' in told
+    assert 'movie_tasks_dead_letters_total{topic="reminders"} 0.0' in told, "a rate needs a value before the first"
+    assert 'movie_tasks_dead_letters_total{topic="other"} 2.0' in told
+    assert "invented" not in told
+
+
 async def test_a_dead_letter_can_hold_any_bytes(submission: Submission) -> None:
     body = b'{"topic": "task-\\u0000\\ud800", "data": "a\0b\xff"}'
     assert await submission.running.deliver_raw("events", DEAD_LETTERS.name, body) == "SUCCESS"

@@ -39,6 +39,11 @@ class Replicas:
         rings = [running.ring(f"submission-{job}-{name}") for running in (self.first, self.second) for name in "ab"]
         assert set(await asyncio.gather(*rings)) == {204}
 
+    async def hear_back(self) -> None:
+        """Nothing is left in the outbox."""
+        for message in self.world.bus.messages:
+            assert await self.first.deliver(message) == "SUCCESS"
+
     @property
     def announced(self) -> Counter[str]:
         events = [parse(message.event) for message in self.world.bus.messages]
@@ -71,6 +76,7 @@ async def test_what_was_quiet_for_long_is_announced_again_by_one_of_them(
 ) -> None:
     monkeypatch.setattr("submission.handlers.reconciling.AT_ONCE", 3)
     tasks = {await replicas.submit(running) for running in (replicas.first, replicas.second) for _ in range(3)}
+    await replicas.hear_back()
     replicas.world.bus.messages.clear()
     replicas.world.clock.advance(minutes=20)
     await replicas.ring_both("sweep")

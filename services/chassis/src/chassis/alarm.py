@@ -10,6 +10,7 @@ what is overdue is done without it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -125,3 +126,18 @@ class Alarm:
     def _overdue_at(self) -> datetime | None:
         """What was due already when the alarm last rang could not be done then; it is not asked for at once."""
         return max(self._next, self._rung) + self._overdue if self._next is not None else None
+
+
+@dataclass(frozen=True)
+class Chore:
+    """An alarm and what is due when it goes off, whether the scheduler rings or stays silent."""
+
+    alarm: Alarm
+    do_due: DoDue
+
+    async def ring(self) -> None:
+        await self.alarm.ring(self.do_due)
+
+    async def keep_set(self) -> None:
+        """Runs for as long as the service does."""
+        await self.alarm.keep_set(self.do_due)

@@ -12,6 +12,8 @@ from contracts.records import Records
 from fastapi import Security
 from fastapi.security import APIKeyHeader, APIKeyQuery
 
+from chassis.remembering import REMEMBER_SECONDS
+
 API_KEY = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", auto_error=False, description="A key bound to one project."
 )
@@ -21,9 +23,6 @@ API_KEY_IN_QUERY = APIKeyQuery(
 ADMIN_KEY = APIKeyHeader(
     name="X-Admin-Key", scheme_name="AdminKey", auto_error=False, description="The operator's key."
 )
-
-REMEMBER_SECONDS = 5.0
-"""How long a key that was looked up is trusted: a revoked one goes on working for at most so long."""
 
 ProjectOf = Callable[..., Awaitable[str]]
 

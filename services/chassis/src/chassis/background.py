@@ -103,6 +103,19 @@ async def keep_doing(
                 task.add_done_callback(done)
 
 
+async def keep_ringing(wanted: asyncio.Event, ring: Callable[[], Awaitable[None]], what: str) -> None:
+    """Rings an alarm whenever `wanted` is set, before its time comes. Never ends; `what` is for the log."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await ring()
+        except RetryableError as error:
+            log.warning("a look is put off", what=what, reason=error.detail)
+            await asyncio.sleep(PAUSE_SECONDS)
+            wanted.set()
+
+
 def stop_process_if_dead(task: "asyncio.Task[None]") -> None:
     if task.cancelled():
         return

@@ -6,6 +6,7 @@ The URL decides. Both take the same statements; Postgres's `insert` is the one t
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from contracts.errors import DependencyUnavailable
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Executable
 
 from chassis.background import keep_trying
+from chassis.migrating import bring_up_to_date
 from chassis.postgres import Postgres
 from chassis.sqlite import Sqlite
 
@@ -99,17 +101,19 @@ class Database:
     """The tables at `sqlite:///…`, a file, or at `postgresql://user:password@host/database`.
 
     A Postgres database is the service's own, or a schema of it is, named by `?options=-csearch_path=…`.
+    `migrations` is the folder of what brings tables of earlier versions up to date; without, such are refused.
     Raises `ValueError` for any other URL.
     """
 
-    def __init__(self, url: str, tables: MetaData) -> None:
+    def __init__(self, url: str, tables: MetaData, migrations: Path | None = None) -> None:
         self._tables = tables
+        self._migrations = migrations
         self._engine = _engine(url)
         self._is_open = False
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Makes the tables. Waits for a database that is away, however long that takes.
+        """Makes the tables, or brings them up to date. Waits for a database that is away, however long that takes.
 
         Raises `SchemaMismatch`.
         """
@@ -155,16 +159,22 @@ class Database:
                     await connection.run_sync(self._make_tables)
 
     def _make_tables(self, connection: Connection) -> None:
-        self._check_schema(connection)
-        self._tables.create_all(connection)
+        if self._migrations is None:
+            self._check_schema(connection)
+            self._tables.create_all(connection)
+        else:
+            known = bring_up_to_date(connection, self._tables, self._migrations)
+            self._check_schema(connection, may_have_more=not known)
 
-    def _check_schema(self, connection: Connection) -> None:
+    def _check_schema(self, connection: Connection, *, may_have_more: bool = False) -> None:
         """Said once and clearly, rather than by every statement that meets a missing column."""
-        there = inspect(connection)
-        for name in set(self._tables.tables) & set(there.get_table_names()):
-            found = {column["name"] for column in there.get_columns(name)}
-            expected = set(self._tables.tables[name].columns.keys())
-            if found != expected:
+        ours = self._tables.tables
+        # A filter without names would let all through.
+        known = inspect(connection).get_multi_columns(filter_names=list(ours)) if ours else {}
+        for (_schema, name), columns in known.items():
+            found = {column["name"] for column in columns}
+            expected = set(ours[name].columns.keys())
+            if expected - found or (found - expected and not may_have_more):
                 raise SchemaMismatch(
                     f"{self._engine.name} is of another version: {name} has {_list(found - expected)} where "
                     f"{_list(expected - found)} is expected. {self._engine.way_out}"

@@ -11,11 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from asgi_correlation_id import correlation_id
-from contracts.errors import MalformedEvent, PermanentError, RetryableError
-from contracts.events import LARGEST_EVENT, CloudEvent, Event, dead_letter, parse, read_cloud_event
+from contracts.errors import MalformedEvent, MovieTasksError, PermanentError, RetryableError
+from contracts.events import LARGEST_EVENT, CloudEvent, Event, TaskRequested, dead_letter, parse, read_cloud_event
 from contracts.ports import Clock, Publisher
 from contracts.topics import DEAD_LETTERS, Component, Topic
+from contracts.tracing import Span, SpanKind, asked_in, within
+
+from chassis.about import about_event
+from chassis.tracing import NOWHERE, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +54,26 @@ class Subscriber:
 class Deliveries:
     """Fans the deliveries of one topic out to every service of this process that wants them, in order."""
 
-    def __init__(self, topic: Topic, subscribers: Sequence[Subscriber], publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        subscribers: Sequence[Subscriber],
+        publisher: Publisher,
+        clock: Clock,
+        tracing: Tracing = NOWHERE,
+    ) -> None:
         self.topic = topic
         self._subscribers = tuple(subscribers)
         self._publisher = publisher
         self._clock = clock
+        self._tracing = tracing
 
     async def deliver(self, body: bytes) -> Answer:
         try:
             for subscriber in self._subscribers:
                 if subscriber.subscription.raw is not None:
                     await self._attempt(subscriber.app, body, subscriber.subscription.raw(body))
-            if any(subscriber.subscription.handlers for subscriber in self._subscribers):
+            if any(one.subscription.handlers or one.subscription.after for one in self._subscribers):
                 await self._deliver_event(body)
         except RetryableError as error:
             log.warning("a delivery could not be handled now", topic=self.topic.name, reason=error.detail)
@@ -81,16 +92,43 @@ class Deliveries:
         except MalformedEvent as error:
             await self._dead_letter(self._subscribers[0].app, error.detail, body)
             return
-        token = correlation_id.set(envelope.correlationid)
-        try:
+        with about_event(envelope, event):
             told = [(subscriber.app, subscriber.subscription.handlers) for subscriber in self._subscribers]
             told += [(subscriber.app, subscriber.subscription.after) for subscriber in self._subscribers]
             for app, handlers in told:
                 handler = handlers.get(type(event))
                 if handler is not None:
-                    await self._attempt(app, body, handler(event, envelope))
+                    await self._attempt(app, body, self._handled(app, handler, event, envelope))
+
+    def _handled(self, app: str, handler: Handler, event: Event, envelope: CloudEvent) -> Awaitable[None]:
+        if self._tracing.on and isinstance(event, TaskRequested):
+            return self._within_a_span(app, handler, event, envelope)
+        return handler(event, envelope)
+
+    async def _within_a_span(self, app: str, handler: Handler, event: Event, envelope: CloudEvent) -> None:
+        """What asks for something begins a trace, or goes on with its sender's. Of what exists its record tells."""
+        tracer, start = self._tracing.of(app), self._clock.now()
+        asked = asked_in(envelope.traceparent, f"{envelope.source} {envelope.id}", tracer)
+        context, error = asked.child("delivery", start.isoformat()), None
+        try:
+            with within(context):
+                await handler(event, envelope)
+        except MovieTasksError as problem:
+            error = problem.code
+            raise
         finally:
-            correlation_id.reset(token)
+            tracer.tell(
+                Span(
+                    f"{self.topic.name} process",
+                    context,
+                    asked if asked.is_span else None,
+                    start,
+                    self._clock.now(),
+                    SpanKind.CONSUMER,
+                    {"messaging.destination.name": self.topic.name, "messaging.system": "dapr"},
+                    error=error,
+                )
+            )
 
     def _read(self, body: bytes) -> tuple[CloudEvent, Event]:
         if len(body) > LARGEST_EVENT:

@@ -14,6 +14,7 @@ from chassis.publisher import DaprPublisher
 from chassis.settings import ProcessSettings
 from chassis.sidecar import Sidecar
 from chassis.state import DaprStateStore
+from chassis.tracing import NOWHERE, Tracing, tracing_to
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Outside:
     catalog: Catalog
     check_bus: Callable[[], Awaitable[None]]
     """Raises `DependencyUnavailable` when nothing can be said or heard now."""
+    tracing: Tracing = NOWHERE
 
 
 def through_dapr(sidecar: Sidecar, settings: ProcessSettings) -> Outside:
@@ -37,5 +39,11 @@ def through_dapr(sidecar: Sidecar, settings: ProcessSettings) -> Outside:
         objects=ObstoreObjects(settings.media_url),
         clock=SystemClock(),
         catalog=read_catalog(settings.catalog, settings.models),
-        check_bus=sidecar.check,
+        check_bus=sidecar.check_hearing,
+        tracing=tracing_to(
+            str(settings.tracing_endpoint) if settings.tracing_endpoint else None,
+            settings.tracing_headers.get_secret_value(),
+            settings.tracing_sample_ratio,
+            settings.replica,
+        ),
     )

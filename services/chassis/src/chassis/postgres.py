@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import URL, event, text
+from sqlalchemy import URL, NullPool, event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -46,20 +46,16 @@ class Postgres:
         dsn = url.difference_update_query(["channel_binding"]).render_as_string(hide_password=False)
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            connect_args={
-                "dsn": dsn,
-                "timeout": CONNECT_WITHIN_SECONDS,
-                "command_timeout": ANSWER_WITHIN_SECONDS,
-                "server_settings": {
-                    "application_name": "movie-tasks",
-                    "statement_timeout": f"{STATEMENT_SECONDS}s",
-                    # A replica that was cut off must not hold up the others.
-                    "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
-                },
-            },
+            connect_args=_connect_args(dsn, ANSWER_WITHIN_SECONDS, {"statement_timeout": f"{STATEMENT_SECONDS}s"}),
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=FREE_WITHIN_SECONDS,
+        )
+        # A large table takes long to change. Nobody may wait for long behind one who waits for a lock on it.
+        self._unhurried = create_async_engine(
+            "postgresql+asyncpg://",
+            connect_args=_connect_args(dsn, None, {"statement_timeout": "0", "lock_timeout": f"{STATEMENT_SECONDS}s"}),
+            poolclass=NullPool,
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
@@ -77,7 +73,7 @@ class Postgres:
 
     @asynccontextmanager
     async def begin_alone(self) -> AsyncIterator[AsyncConnection]:
-        async with self.begin() as connection:
+        async with self._unhurried.begin() as connection:
             await connection.execute(ONE_AT_A_TIME)
             yield connection
 
@@ -98,6 +94,20 @@ class Postgres:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _connect_args(dsn: str, answer_within: float | None, server_settings: dict[str, str]) -> dict[str, Any]:
+    return {
+        "dsn": dsn,
+        "timeout": CONNECT_WITHIN_SECONDS,
+        "command_timeout": answer_within,
+        "server_settings": {
+            "application_name": "movie-tasks",
+            # A replica that was cut off must not hold up the others.
+            "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
+            **server_settings,
+        },
+    }
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:

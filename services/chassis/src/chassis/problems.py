@@ -31,6 +31,7 @@ STATUS: Mapping[type[MovieTasksError], int] = {
     errors.IllegalTransition: 409,
     errors.StaleAttempt: 409,
     errors.EndpointDisabled: 409,
+    errors.CannotRedrive: 409,
     errors.MalformedEvent: 400,
     errors.LimitReached: 429,
     errors.StateConflict: 503,
@@ -117,12 +118,16 @@ def _on_http_exception(routes: Sequence[BaseRoute], request: Request, error: Exc
 def _methods_of(routes: Sequence[BaseRoute], request: Request) -> list[str]:
     """What every route with this path takes; Starlette names the methods of the first alone.
 
-    A path that a route spells out is no value of another route's parameter.
+    What one route spells out is no value of another route's parameter.
     """
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    spelled_out = [route for route in matching if getattr(route, "path", None) == request.url.path]
-    matching = spelled_out or matching
-    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
+    fewest = min((_parameters(route) for route in matching), default=0)
+    closest = [route for route in matching if _parameters(route) == fewest]
+    return sorted({method for route in closest for method in getattr(route, "methods", None) or ()})
+
+
+def _parameters(route: BaseRoute) -> int:
+    return len(getattr(route, "param_convertors", ()))
 
 
 def _on_bug(request: Request, error: Exception) -> Response:

@@ -50,6 +50,7 @@ def beside_dapr(settings: ProcessSettings, sidecar_settings: SidecarSettings) ->
         sidecar=sidecar,
         cors_origins=settings.cors_origins,
         connected=sidecar.connected,
+        tracing=outside.tracing,
     )
     return outside, around
 

@@ -4,9 +4,12 @@ The embedded way to run is nothing but several services in one application: HTTP
 and every delivery handed to each service in the order they are listed.
 """
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -24,11 +27,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from chassis.deliveries import Deliveries, Subscriber, Subscription, by_topic
 from chassis.health import Check, health_routes, sidecar_check
-from chassis.metrics import metrics_route
+from chassis.metrics import BuildInfo, Measure, metrics_route
 from chassis.middleware import BodyLimit, DeliveriesFirst, Receiver, RequestLog, SidecarOnly
 from chassis.problems import install_problems
 from chassis.sidecar import Sidecar
 from chassis.starting import NotBeforeStart, Start
+from chassis.tracing import NOWHERE, RequestSpans, Tracing
+from chassis.traffic import Measured, Traffic
 
 log = structlog.get_logger(__name__)
 
@@ -58,12 +63,14 @@ class Service:
     """Told to stop: finishes what is in hand, while the process still serves and hears the bus."""
     large_bodies: Mapping[str, int] = field(default_factory=dict)
     """Path prefixes whose request bodies may be larger than usual, in bytes."""
-    schemas: Mapping[str, Any] = field(default_factory=dict)
-    """JSON Schemas that the routes' descriptions refer to."""
+    schemas: Callable[[], Mapping[str, Any]] = dict
+    """JSON Schemas that the routes' descriptions refer to; asked for when somebody reads a description."""
     checks: Mapping[str, Check] = field(default_factory=dict)
     """What must answer before the service can do its work."""
     collectors: Sequence[Collector] = ()
     """What it says of itself at `/metrics`."""
+    measures: Sequence[Measure] = ()
+    """What it looks up before it says so."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Surroundings:
     sidecar: Sidecar | None = None
     cors_origins: Sequence[str] = ()
     connected: Lifespan = nullcontext
+    tracing: Tracing = NOWHERE
 
 
 def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
@@ -83,42 +91,62 @@ def build_app(services: Sequence[Service], around: Surroundings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with start.running():
+        async with around.tracing.sending(), start.running():
             yield
 
-    app = FastAPI(title="Movie Tasks", version="0.1.0", lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPI(
+        title="Movie Tasks", version=version("movie-tasks-chassis"), lifespan=lifespan, docs_url="/docs", redoc_url=None
+    )
     install_problems(app, [route for service in services for router in service.routers for route in router.routes])
     # Routes are tried in order, and most requests are deliveries.
-    topics, receivers = _add_deliveries(app, services, around, start)
+    traffic = Traffic()
+    topics, receivers = _add_deliveries(app, services, around, start, traffic)
     _add_jobs(app, services)
     for service in services:
         for router in service.routers:
-            app.include_router(router)
+            _add_routes(app, router)
     checks: dict[str, Check] = {"start": start.check}
     if around.sidecar:
         checks["sidecar"] = sidecar_check(around.sidecar.subscriptions, topics)
     for service in services:
         checks |= {f"{service.name}.{name}": check for name, check in service.checks.items()}
-    app.include_router(health_routes(checks))
-    app.include_router(metrics_route([one for service in services for one in service.collectors]))
+    _add_routes(app, health_routes(checks))
+    _add_routes(
+        app,
+        metrics_route(
+            [
+                BuildInfo(service.name for service in services),
+                *traffic.collectors,
+                *(one for service in services for one in service.collectors),
+            ],
+            [one for service in services for one in service.measures],
+        ),
+    )
     app.add_middleware(NotBeforeStart, start=start)
+    app.add_middleware(Measured, traffic=traffic)
     _add_middleware(app, services, around)
     app.add_middleware(DeliveriesFirst, receivers=receivers, token=around.app_api_token, largest_body=DELIVERED_BODY)
     _describe(app, services, topics)
     return app
 
 
+def _add_routes(app: FastAPI, router: APIRouter) -> None:
+    """As they are; `include_router` would make each a second time, for the sake of prefixes that none has."""
+    app.router.routes.extend(router.routes)
+
+
 def _add_deliveries(
-    app: FastAPI, services: Sequence[Service], around: Surroundings, start: Start
+    app: FastAPI, services: Sequence[Service], around: Surroundings, start: Start, traffic: Traffic
 ) -> tuple[list[Topic], dict[str, Receiver]]:
     """The topics that are subscribed to, and who takes what is delivered at which path."""
     dapr, receivers = DaprApp(app), dict[str, Receiver]()
     subscribers = [Subscriber(service.name, wanted) for service in services for wanted in service.subscriptions]
     topics = by_topic(subscribers)
     for topic, wanting in topics.items():
-        deliveries = Deliveries(topic, wanting, around.publisher, around.clock)
+        deliveries = Deliveries(topic, wanting, around.publisher, around.clock, around.tracing)
+        traffic.expect(topic.name)
         path = f"/events/{topic.component.value}/{topic.name}"
-        receivers[path] = _receiver(deliveries, start)
+        receivers[path] = _receiver(deliveries, start, traffic)
         # daprd dead-letters on the component it delivers from, and only `events` keeps what it is given.
         keeps = topic.component is Component.EVENTS and topic is not DEAD_LETTERS
         dapr.subscribe(
@@ -130,13 +158,16 @@ def _add_deliveries(
     return list(topics), receivers
 
 
-def _receiver(deliveries: Deliveries, start: Start) -> Receiver:
+def _receiver(deliveries: Deliveries, start: Start, traffic: Traffic) -> Receiver:
     async def receive(body: bytes) -> str:
         try:
             await start.check()
         except DependencyUnavailable:
             return deliveries.again.value
-        return (await deliveries.deliver(body)).value
+        started = time.perf_counter()
+        answer = await deliveries.deliver(body)
+        traffic.delivered(deliveries.topic.name, answer.value, time.perf_counter() - started)
+        return answer.value
 
     return receive
 
@@ -175,6 +206,19 @@ def _add_middleware(app: FastAPI, services: Sequence[Service], around: Surroundi
     app.add_middleware(BodyLimit, limit=limit)
     app.add_middleware(SidecarOnly, token=around.app_api_token)
     app.add_middleware(RequestLog)
+    if around.tracing.on:
+        app.add_middleware(
+            RequestSpans,
+            by_route={
+                str(getattr(route, "path", "")): tracer
+                for service in services
+                for tracer in [around.tracing.of(service.name)]
+                for router in service.routers
+                for route in router.routes
+            },
+            otherwise=around.tracing.of("movie-tasks"),
+            clock=around.clock,
+        )
     app.add_middleware(CorrelationIdMiddleware, header_name="X-Correlation-ID", validator=_plain_id)
     if around.cors_origins:
         app.add_middleware(
@@ -192,11 +236,7 @@ def _plain_id(presented: str) -> bool:
 
 
 def _describe(app: FastAPI, services: Sequence[Service], topics: Sequence[Topic]) -> None:
-    """OpenAPI, with the schemas that routes name by reference, and AsyncAPI beside it."""
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    extra: dict[str, object] = {**problem.pop("$defs"), "Problem": problem}
-    for service in services:
-        extra |= service.schemas
+    """OpenAPI, with the schemas that routes name by reference, and AsyncAPI beside it; made when first read."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -204,13 +244,24 @@ def _describe(app: FastAPI, services: Sequence[Service], topics: Sequence[Topic]
                 route for route in app.routes if not str(getattr(route, "path", "")).startswith(SidecarOnly.PATHS)
             ]
             described = get_openapi(title=app.title, version=app.version, routes=public)
-            described.setdefault("components", {}).setdefault("schemas", {}).update(extra)
+            described.setdefault("components", {}).setdefault("schemas", {}).update(_named_schemas(services))
             app.openapi_schema = described
         return app.openapi_schema
 
-    async def asyncapi() -> JSONResponse:
-        return JSONResponse(asyncapi_description)
+    @cache
+    def asyncapi_description() -> dict[str, Any]:
+        return describe(app.version, topics)
 
-    asyncapi_description = describe(app.version, topics)
+    async def asyncapi() -> JSONResponse:
+        return JSONResponse(asyncapi_description())
+
     app.add_api_route("/asyncapi.json", asyncapi, include_in_schema=False)
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _named_schemas(services: Sequence[Service]) -> dict[str, object]:
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    named: dict[str, object] = {**problem.pop("$defs"), "Problem": problem}
+    for service in services:
+        named |= service.schemas()
+    return named

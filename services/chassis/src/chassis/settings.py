@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -20,6 +20,26 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """Seconds as a number, or any ISO 8601 duration."""
+
+
+def _no_secret_in_it(value: AnyHttpUrl) -> AnyHttpUrl:
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError("an address and nothing else; what the collector wants to see goes into tracing_headers")
+    return value
+
+
+Collector = Annotated[AnyHttpUrl, AfterValidator(_no_secret_in_it)]
+
+
+def _all_headers(value: SecretStr) -> SecretStr:
+    # Refused here, because OpenTelemetry logs what it cannot read.
+    for header in filter(None, value.get_secret_value().split(",")):
+        if not re.fullmatch(r" *[A-Za-z0-9-]+=[ !#-:<-\[\]-~]+", header):
+            raise ValueError("headers are name=value, comma separated, with everything unusual percent-encoded")
+    return value
+
+
+Headers = Annotated[SecretStr, AfterValidator(_all_headers)]
 
 SHORTEST_TOKEN = 16
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -72,3 +92,9 @@ class ProcessSettings(BaseSettings):
     """Where media lie: `file:///…`, or `s3://bucket` with the usual AWS_* variables."""
     cors_origins: Origins = ()
     """Origins of browser applications that may call the API, comma separated."""
+    tracing_endpoint: Collector | None = None
+    """Where OpenTelemetry's collector takes OTLP over HTTP: `http://collector:4318`. Without it nothing is traced."""
+    tracing_headers: Headers = SecretStr("")
+    """What the collector wants to see: `name=value`, comma separated."""
+    tracing_sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Which part of all traces is told."""

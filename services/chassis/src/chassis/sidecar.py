@@ -73,9 +73,13 @@ class Sidecar:
         # The SDK's constructor makes a blocking HTTP request; with a daprd that has just answered it is a short one.
         return DaprClient(f"127.0.0.1:{self._settings.dapr_grpc_port}")
 
-    async def check(self) -> None:
-        """Raises `DependencyUnavailable` unless daprd answers soon."""
-        await self._look(self._http)
+    async def check_hearing(self) -> None:
+        """Raises `DependencyUnavailable` unless daprd answers soon, and has begun to deliver to this process.
+
+        It asks for subscriptions only once the process serves. What a broker in memory is given before is lost.
+        """
+        if not await self.subscriptions():
+            raise DependencyUnavailable("the Dapr sidecar delivers nothing yet")
 
     async def subscriptions(self) -> set[tuple[str, str]]:
         """Component and topic of all that daprd delivers from. Raises `DependencyUnavailable`."""

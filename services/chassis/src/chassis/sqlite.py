@@ -36,6 +36,8 @@ class Sqlite:
     async def begin_alone(self) -> AsyncIterator[Connection]:
         Path(self.name).parent.mkdir(parents=True, exist_ok=True)
         async with self.begin() as connection:
+            # By itself Python's driver begins no transaction for what changes tables.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     def explain(self, error: Exception) -> str | None:

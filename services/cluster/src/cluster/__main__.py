@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from chassis.logs import configure_logs
+from contracts.views import API
 from embedded.processes import ProcessFailed
 from pydantic import ValidationError
 from rich.console import Console
@@ -129,7 +130,7 @@ def _state(settings: ClusterSettings) -> dict[str, Any] | None:
 
 def _takes_work(api: str) -> bool:
     try:
-        return bool(httpx.get(f"{api}/api/v1/health", timeout=5, trust_env=False).json().get("workers_ready"))
+        return bool(httpx.get(f"{api}{API}/health", timeout=5, trust_env=False).json().get("workers_ready"))
     except (httpx.TransportError, ValueError):
         return False
 
@@ -146,7 +147,7 @@ def _show(settings: ClusterSettings, found: dict[str, Any]) -> None:
             str(unit["restarts"]),
         )
     console.print(table)
-    console.print(f"API: {found['api']}/api/v1   admin key: in {settings.data / 'secrets.json'}")
+    console.print(f"API: {found['api']}{API}   admin key: in {settings.data / 'secrets.json'}")
 
 
 if __name__ == "__main__":

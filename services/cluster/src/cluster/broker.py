@@ -16,8 +16,8 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{port}
+listeners=CLIENT://{host}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://{host}:{port}
 listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
@@ -42,13 +42,13 @@ class BrokerFailed(Exception):
     """Kafka's storage could not be formatted; the text is its own."""
 
 
-def kafka(jars: Path, data: Path, port: int, controller: int, password: str) -> Unit:
+def kafka(jars: Path, data: Path, host: str, port: int, controller: int, password: str) -> Unit:
     properties = data.with_name("kafka.properties")
     classpath = f"{jars}/*"
 
     def prepare() -> None:
         data.mkdir(parents=True, exist_ok=True)
-        text = PROPERTIES.format(port=port, controller=controller, user=USER, password=password, data=data)
+        text = PROPERTIES.format(host=host, port=port, controller=controller, user=USER, password=password, data=data)
         with os.fdopen(os.open(properties, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(text)
         if not (data / "meta.properties").is_file():
@@ -57,8 +57,8 @@ def kafka(jars: Path, data: Path, port: int, controller: int, password: str) -> 
     return Unit(
         name="broker",
         command=[*JAVA, "-cp", classpath, "kafka.Kafka", str(properties)],
-        ready=listens(port),
-        address=f"127.0.0.1:{port}",
+        ready=listens(port, host),
+        address=f"{host}:{port}",
         prepare=prepare,
         stop_within=20,
     )

@@ -11,7 +11,7 @@ from cluster.units import Unit
 
 ROUTES: Mapping[App, Sequence[str]] = {
     App.STORAGE: (f"{API}/media", f"{API}/media/*"),
-    App.NOTIFICATION: (f"{API}/webhooks", f"{API}/webhooks/*", f"{API}/live/*"),
+    App.NOTIFICATION: (f"{API}/webhooks", f"{API}/webhooks/*", f"{API}/admin/webhooks/*", f"{API}/live/*"),
 }
 
 
@@ -29,8 +29,8 @@ UNSAID = """
 """A request that no replica answers is logged whole, with the key or the ticket in it."""
 
 
-def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequence[int]]) -> Unit:
-    """`upstreams` are the ports of each service's replicas; submission answers whatever no route names."""
+def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequence[str]]) -> Unit:
+    """`upstreams` are the addresses of each service's replicas; submission answers whatever no route names."""
     caddyfile = folder / "Caddyfile"
 
     def prepare() -> None:
@@ -46,7 +46,7 @@ def gateway(caddy: Path, folder: Path, port: int, upstreams: Mapping[App, Sequen
     )
 
 
-def _caddyfile(port: int, upstreams: Mapping[App, Sequence[int]]) -> str:
+def _caddyfile(port: int, upstreams: Mapping[App, Sequence[str]]) -> str:
     handles = [_handle("/gateway/healthz", "\t\trespond 204\n")]
     for app, paths in ROUTES.items():
         handles += [f"\t@{app.value} path {' '.join(paths)}\n", _handle(f"@{app.value}", _proxy(upstreams[app]))]
@@ -59,8 +59,7 @@ def _handle(which: str, what: str) -> str:
     return f"\thandle {which} {{\n{what}\t}}\n"
 
 
-def _proxy(ports: Sequence[int]) -> str:
+def _proxy(addresses: Sequence[str]) -> str:
     """Who cannot be connected to is passed over for a while; what was not sent yet is tried elsewhere."""
-    addresses = " ".join(f"127.0.0.1:{port}" for port in ports)
     options = "lb_policy round_robin\n\t\t\tlb_try_duration 3s\n\t\t\tfail_duration 1s\n\t\t\tflush_interval -1\n"
-    return f"\t\treverse_proxy {addresses} {{\n\t\t\t{options}\t\t}}\n"
+    return f"\t\treverse_proxy {' '.join(addresses)} {{\n\t\t\t{options}\t\t}}\n"

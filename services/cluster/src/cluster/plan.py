@@ -71,7 +71,8 @@ class Plan:
     def units(self) -> list[Unit]:
         """In the order in which they are started."""
         return [
-            *self._infrastructure(),
+            *self.infrastructure(),
+            self._scheduler(),
             *(unit for replica in self.replicas for unit in (self._sidecar(replica), self._process(replica))),
             self._content_system(),
             self._gateway(),
@@ -80,7 +81,7 @@ class Plan:
     def broker_environment(self) -> dict[str, str]:
         """Where the broker is and how to log in: for sidecars, and for whoever makes topics."""
         return {
-            "MOVIE_TASKS_BROKERS": f"127.0.0.1:{self.ports.broker}",
+            "MOVIE_TASKS_BROKERS": f"{self.settings.host}:{self.ports.broker}",
             "MOVIE_TASKS_BROKER_AUTH": "password",
             "MOVIE_TASKS_BROKER_USER": USER,
             "MOVIE_TASKS_BROKER_PASSWORD": self.secrets.broker_password,
@@ -89,7 +90,7 @@ class Plan:
 
     def object_store_environment(self) -> dict[str, str]:
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports.s3}",
+            "AWS_ENDPOINT_URL": f"http://{self.settings.host}:{self.ports.s3}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": self.secrets.s3_access_key,
@@ -97,25 +98,27 @@ class Plan:
         }
 
     def database_url(self, name: str) -> str:
-        return database_url(self.ports.postgres, name, self.secrets.database_passwords[name])
+        return database_url(self.settings.host, self.ports.postgres, name, self.secrets.database_passwords[name])
 
-    def _infrastructure(self) -> list[Unit]:
+    def infrastructure(self) -> list[Unit]:
+        """Broker, Postgres and S3 server: what the services stand on wherever they run."""
         settings, ports, data = self.settings, self.ports, self.data
         objects, jars = data / "objects", settings.programs / "kafka"
         return [
-            kafka(jars, data / "kafka", ports.broker, ports.controller, self.secrets.broker_password),
+            kafka(jars, data / "kafka", settings.host, ports.broker, ports.controller, self.secrets.broker_password),
             postgres(
                 find_postgres(settings.postgres_bin),
                 data / "postgres",
                 ports.postgres,
                 self.secrets.postgres_password,
                 self.secrets.database_passwords,
+                settings.host,
             ),
             Unit(
                 name="s3",
                 command=[
-                    str(settings.programs / "versitygw"), "--port", f"127.0.0.1:{ports.s3}", "--keep-alive", "--quiet",
-                    "posix", str(objects),
+                    str(settings.programs / "versitygw"), "--port", f"{settings.host}:{ports.s3}",
+                    "--keep-alive", "--quiet", "posix", str(objects),
                 ],
                 environment={
                     "ROOT_ACCESS_KEY": self.secrets.s3_access_key,
@@ -123,16 +126,19 @@ class Plan:
                 },
                 # To this server a folder is a bucket.
                 prepare=lambda: (objects / BUCKET).mkdir(parents=True, exist_ok=True),
-                ready=listens(ports.s3),
-                address=f"http://127.0.0.1:{ports.s3}",
-            ),
-            Unit(
-                name="scheduler",
-                command=scheduler_command(settings.dapr_bin / "scheduler", data / "scheduler", ports.scheduler),
-                ready=lambda: answers(f"http://127.0.0.1:{ports.scheduler.health}/healthz"),
-                address=f"127.0.0.1:{ports.scheduler.listen}",
+                ready=listens(ports.s3, settings.host),
+                address=f"http://{settings.host}:{ports.s3}",
             ),
         ]  # fmt: skip
+
+    def _scheduler(self) -> Unit:
+        ports = self.ports.scheduler
+        return Unit(
+            name="scheduler",
+            command=scheduler_command(self.settings.dapr_bin / "scheduler", self.data / "scheduler", ports),
+            ready=lambda: answers(f"http://127.0.0.1:{ports.health}/healthz"),
+            address=f"127.0.0.1:{ports.listen}",
+        )
 
     def _sidecar(self, replica: Replica) -> Unit:
         tokens = self.secrets.tokens[replica.app]
@@ -190,10 +196,16 @@ class Plan:
             case App.SUBMISSION:
                 own = {"ADMIN_KEY": self.secrets.admin_key}
             case App.STORAGE:
-                own = {"STORAGE_SCRATCH": str(scratch), "MEDIA_LINK_KEYS": self.secrets.media_link_key}
+                own = {
+                    "STORAGE_SCRATCH": str(scratch),
+                    "MEDIA_LINK_KEYS": self.secrets.media_link_key,
+                    "PREVIEW_LINK_KEYS": self.secrets.preview_link_key,
+                }
             case App.NOTIFICATION:
                 own = {
+                    "ADMIN_KEY": self.secrets.admin_key,
                     "WEBHOOK_ENCRYPTION_KEYS": self.secrets.webhook_encryption_key,
+                    "PREVIEW_LINK_KEYS": self.secrets.preview_link_key,
                     "WEBHOOK_PRIVATE_HOSTS": "127.0.0.0/8,::1/128",
                 }
             case App.SCHEDULING:
@@ -212,7 +224,7 @@ class Plan:
 
     def _gateway(self) -> Unit:
         upstreams = {
-            app: [replica.ports.app for replica in self.replicas if replica.app is app and replica.ports.app]
+            app: [f"127.0.0.1:{replica.ports.app}" for replica in self.replicas if replica.app is app]
             for app in MODULES
         }
         return gateway(self.settings.programs / "caddy", self.data, self.ports.gateway, upstreams)

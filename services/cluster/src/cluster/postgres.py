@@ -54,11 +54,13 @@ def _wheel() -> Path | None:
     return Path(pgserver.__file__).parent / "pginstall" / "bin"
 
 
-def database_url(port: int, name: str, password: str) -> str:
-    return f"postgresql://{name}:{password}@127.0.0.1:{port}/{name}"
+def database_url(host: str, port: int, name: str, password: str) -> str:
+    return f"postgresql://{name}:{password}@{host}:{port}/{name}"
 
 
-def postgres(programs: Path, data: Path, port: int, password: str, databases: Mapping[str, str]) -> Unit:
+def postgres(
+    programs: Path, data: Path, port: int, password: str, databases: Mapping[str, str], host: str = "127.0.0.1"
+) -> Unit:
     """`databases` are names, each of a database and of the role that owns it, with the role's password."""
     user = _unprivileged()
 
@@ -75,11 +77,14 @@ def postgres(programs: Path, data: Path, port: int, password: str, databases: Ma
             initdb = [str(programs / "initdb"), "-D", str(data), "-U", SUPERUSER, "-E", "UTF8"]
             initdb += ["--auth=scram-sha-256", f"--pwfile={file.name}"]
             _run(initdb, user=user)
+        # Whoever is on a network of ours; which of them can be reached from is for the address to say.
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
 
     def create_databases() -> None:
         for name, secret in databases.items():
             _run(
-                [programs / "psql", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "-v", "ON_ERROR_STOP=1"],
+                [programs / "psql", "-q", "-h", host, "-p", str(port), "-U", SUPERUSER, "-v", "ON_ERROR_STOP=1"],
                 f"\\set name {name}\n\\set secret {secret}\n{CREATE_DATABASE}",
                 environment={"PGPASSWORD": password},
             )
@@ -88,11 +93,11 @@ def postgres(programs: Path, data: Path, port: int, password: str, databases: Ma
         name="postgres",
         command=[
             str(programs / "postgres"), "-D", str(data), "-p", str(port),
-            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+            "-c", f"listen_addresses={host}", "-c", "unix_socket_directories=",
             "-c", f"max_connections={MOST_CONNECTIONS}",
         ],
-        ready=lambda: _accepts(programs, port),
-        address=f"127.0.0.1:{port}",
+        ready=lambda: _accepts(programs, host, port),
+        address=f"{host}:{port}",
         user=user,
         prepare=initialise,
         finish=create_databases,
@@ -101,8 +106,8 @@ def postgres(programs: Path, data: Path, port: int, password: str, databases: Ma
     )  # fmt: skip
 
 
-def _accepts(programs: Path, port: int) -> bool:
-    command = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+def _accepts(programs: Path, host: str, port: int) -> bool:
+    command = [str(programs / "pg_isready"), "-q", "-h", host, "-p", str(port)]
     return subprocess.run(command, check=False).returncode == 0
 
 

@@ -24,6 +24,7 @@ class ClusterSecrets(BaseModel):
     admin_key: str = Field(default_factory=_token)
     webhook_encryption_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
     media_link_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
+    preview_link_key: str = Field(default_factory=lambda: Fernet.generate_key().decode())
     broker_password: str = Field(default_factory=_token)
     postgres_password: str = Field(default_factory=_token)
     database_passwords: dict[str, str]

@@ -21,6 +21,8 @@ class ClusterSettings(BaseSettings):
     """The folder that holds Kafka's jars, the S3 server and the gateway."""
     postgres_bin: Path | None = None
     """The folder that holds `postgres`, `initdb` and `psql`; looked for when left out."""
+    host: str = "127.0.0.1"
+    """Where broker, Postgres and the S3 server listen."""
     port: int = 0
     """Where the gateway listens. 0 takes a free one."""
     replicas: int = Field(default=1, ge=1)
@@ -30,7 +32,7 @@ class ClusterSettings(BaseSettings):
     audio_workers: int = Field(default=1, ge=0)
     launcher: tuple[str, ...] = ()
     """What stands between `python -m` and a service's module: a program that starts it in its own way."""
-    models: CommaSeparated = ("tiny-*",)
+    models: CommaSeparated = ("tiny-*", "mux", "concat")
     log_level: LogLevel = "INFO"
     services: dict[str, str] = {}
     """More settings for every service, by their names without `MOVIE_TASKS_`; a JSON object."""

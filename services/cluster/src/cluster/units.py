@@ -33,10 +33,10 @@ class Unit:
     """Units of a stage are started together, once all of the stages before are ready."""
 
 
-def listens(port: int) -> Check:
+def listens(port: int, host: str = "127.0.0.1") -> Check:
     def check() -> bool:
         with socket.socket() as probe:
             probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            return probe.connect_ex((host, port)) == 0
 
     return check

@@ -19,6 +19,7 @@ def describe(version: str, received: Iterable[Topic]) -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(event, "serialization") for event in EVENTS], ref_template="#/components/schemas/{model}"
     )
+    attributes = CloudEvent.model_json_schema()["properties"]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -30,7 +31,7 @@ def describe(version: str, received: Iterable[Topic]) -> dict[str, Any]:
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
         "operations": {f"receive-{topic.name}": _receive(topic) for topic in received},
         "components": {
-            "messages": {type_: _message(event, type_) for event in EVENTS for type_ in event.types},
+            "messages": {type_: _message(event, type_, attributes) for event in EVENTS for type_ in event.types},
             "schemas": definitions["$defs"],
         },
     }
@@ -49,8 +50,7 @@ def _receive(topic: Topic) -> dict[str, Any]:
     return {"action": "receive", "channel": {"$ref": f"#/channels/{topic.name}"}}
 
 
-def _message(event: type[Event], type_: str) -> dict[str, Any]:
-    attributes = CloudEvent.model_json_schema()["properties"]
+def _message(event: type[Event], type_: str, attributes: dict[str, Any]) -> dict[str, Any]:
     data = {"$ref": f"#/components/schemas/{event.__name__}"}
     return {
         "name": type_,

@@ -150,6 +150,11 @@ class EndpointDisabled(PermanentError):
     title = "The webhook endpoint is disabled"
 
 
+class CannotRedrive(PermanentError):
+    code = "cannot-redrive"
+    title = "The dead letter is not said again"
+
+
 class MalformedEvent(PermanentError):
     code = "malformed-event"
     title = "The event does not follow its schema"

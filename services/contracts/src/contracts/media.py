@@ -7,6 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 
 from contracts.identifiers import MediaId, ModelKey, ProjectId, TaskId
 
+MOST_PIXELS = 40_000_000
+"""Of a picture or a frame: an 8K frame has 33 million, and far more would fill the memory when it is unpacked."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ObjectKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=512)]
 

@@ -2,9 +2,12 @@
 
 import hashlib
 import hmac
+from datetime import datetime
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, field_validator
 
+from contracts.budgets import Budget, Per, month_of
 from contracts.identifiers import ProjectId
 from contracts.media import Sha256
 
@@ -16,6 +19,23 @@ class Project(BaseModel):
     name: str
     active: bool = True
     created_at: AwareDatetime
+    budget: Budget | None = None
+    budget_since: AwareDatetime | None = None
+    """When the budget was last set, changed or taken away."""
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _without_what_a_newer_version_knows(cls, budget: Any) -> Any:
+        """What people send is refused for a field too many; what was kept is read all the same."""
+        if isinstance(budget, dict):
+            return {name: value for name, value in budget.items() if name in Budget.model_fields}
+        return budget
+
+    def budget_began(self, now: datetime) -> datetime | None:
+        """When tasks that had waited for the budget could start again: with the month, or with a change of it."""
+        monthly = self.budget is not None and self.budget.per is Per.MONTH
+        began = (month_of(now) if monthly else None, self.budget_since)
+        return max((moment for moment in began if moment is not None), default=None)
 
 
 class ApiKey(BaseModel):

@@ -2,8 +2,10 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from contracts.budgets import BudgetReport
 from contracts.identifiers import ModelKey, ProjectId, TaskId
 from contracts.media import Medium
+from contracts.pauses import PauseView
 from contracts.tasks import Phase, Priority
 
 
@@ -27,9 +29,17 @@ class TaskQueue(BaseModel):
 
     project_id: ProjectId
     waiting: int
+    blocked: int
+    """These wait for the results of other tasks, and are no part of what is `waiting`."""
+    scheduled: int
+    """These wait for their `start_at`, and are no part of it either."""
     processing: int
     waiting_by_medium: dict[Medium, int]
     waiting_by_priority: dict[Priority, int]
     oldest_waiting_seconds: float | None
     tasks: tuple[QueuedTask, ...]
     """The first hundred that wait, in the order in which they will be taken."""
+    budget: BudgetReport | None = None
+    """If the project has one."""
+    paused: tuple[PauseView, ...] = ()
+    """What operators have paused that may hold up its tasks."""

@@ -5,12 +5,26 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from contracts.budgets import Spending
 from contracts.errors import DependencyUnavailable, NotFound, StateConflict
+from contracts.graphs import Graph
 from contracts.media import MediaResult
+from contracts.pauses import Pauses
 from contracts.ports import Clock, StateStore
 from contracts.projects import ApiKey, Project
-from contracts.tasks import Move, Task, apply
-from contracts.topics import api_key_key, media_key, project_key, task_key
+from contracts.series import Series
+from contracts.tasks import Move, Task, apply, spans_of
+from contracts.topics import (
+    api_key_key,
+    graph_key,
+    media_key,
+    pauses_key,
+    project_key,
+    series_key,
+    spending_key,
+    task_key,
+)
+from contracts.tracing import OFF, Tracer
 
 CONFLICTS_BEFORE_GIVING_UP = 20
 
@@ -65,11 +79,12 @@ class Records(Generic[Document]):
 
 
 class TaskRecords:
-    """The task records: read, apply one move, save unless somebody else did."""
+    """The task records: read, apply one move, save unless somebody else did, and tell what is over by it."""
 
-    def __init__(self, store: StateStore, clock: Clock) -> None:
+    def __init__(self, store: StateStore, clock: Clock, tracer: Tracer = OFF) -> None:
         self._records = Records(store, Task, task_key)
         self._clock = clock
+        self._tracer = tracer
 
     async def get(self, task_id: str) -> Task | None:
         return await self._records.get(task_id)
@@ -85,19 +100,42 @@ class TaskRecords:
         `DependencyUnavailable`, and whatever `decide` raises.
         """
 
+        before: Task | None = None
+
         def moved(task: Task) -> Task:
-            move = decide(task)
+            nonlocal before
+            before, move = task, decide(task)
             return task if move is None else apply(task, move, self._clock.now())
 
-        return await self._records.change(task_id, moved)
+        after = await self._records.change(task_id, moved)
+        if before is not None and after is not before:
+            for span in spans_of(before, after):
+                self._tracer.tell(span)
+        return after
 
 
 def project_records(store: StateStore) -> Records[Project]:
     return Records(store, Project, project_key)
 
 
+def spending_records(store: StateStore) -> Records[Spending]:
+    return Records(store, Spending, spending_key)
+
+
+def pauses_records(store: StateStore) -> Records[Pauses]:
+    return Records(store, Pauses, pauses_key)
+
+
 def api_key_records(store: StateStore) -> Records[ApiKey]:
     return Records(store, ApiKey, api_key_key)
+
+
+def series_records(store: StateStore) -> Records[Series]:
+    return Records(store, Series, series_key)
+
+
+def graph_records(store: StateStore) -> Records[Graph]:
+    return Records(store, Graph, graph_key)
 
 
 def media_records(store: StateStore) -> Records[MediaResult]:

@@ -52,7 +52,9 @@ class Topic:
 
 
 LONG, SHORT = timedelta(days=30), timedelta(hours=1)
-TASK_REQUESTS = Topic("task-requests", Component.EVENTS, (App.PAYLOADCMS,), (App.SUBMISSION,), 6, timedelta(days=7))
+TASK_REQUESTS = Topic(
+    "task-requests", Component.EVENTS, (App.PAYLOADCMS, App.SUBMISSION), (App.SUBMISSION,), 6, timedelta(days=7)
+)
 TASK_EVENTS = Topic(
     "task-events",
     Component.EVENTS,
@@ -61,12 +63,22 @@ TASK_EVENTS = Topic(
     12,
     LONG,
 )
+REMINDERS = Topic(
+    "reminders",
+    Component.EVENTS,
+    (App.SCHEDULING, App.SUBMISSION),
+    (App.SCHEDULING, App.NOTIFICATION),
+    12,
+    timedelta(days=7),
+)
+OPERATOR_ACTIONS = Topic("operator-actions", Component.EVENTS, (App.NOTIFICATION,), (App.SUBMISSION,), 1, LONG)
 DEAD_LETTERS = Topic("dead-letters", Component.EVENTS, SERVICES, (App.SUBMISSION,), 1, LONG)
 TASK_UPDATES = Topic("task-updates", Component.BROADCAST, (*WORKERS, App.NOTIFICATION), (App.NOTIFICATION,), 3, SHORT)
 TASK_CONTROL = Topic("task-control", Component.BROADCAST, (App.SUBMISSION, App.SCHEDULING), WORKERS, 1, SHORT)
 WORKER_HEARTBEATS = Topic(
     "worker-heartbeats", Component.BROADCAST, WORKERS, (App.SUBMISSION, App.SCHEDULING, *WORKERS), 3, SHORT
 )
+FEED_WATCHERS = Topic("feed-watchers", Component.BROADCAST, (App.NOTIFICATION,), WORKERS, 1, SHORT)
 QUEUE_UPDATES = Topic("queue-updates", Component.BROADCAST, (App.SCHEDULING,), (App.SCHEDULING,), 1, SHORT)
 ASSIGNMENTS = {
     medium: Topic(
@@ -78,10 +90,13 @@ ASSIGNMENTS = {
 TOPICS = (
     TASK_REQUESTS,
     TASK_EVENTS,
+    REMINDERS,
+    OPERATOR_ACTIONS,
     DEAD_LETTERS,
     TASK_UPDATES,
     TASK_CONTROL,
     WORKER_HEARTBEATS,
+    FEED_WATCHERS,
     QUEUE_UPDATES,
     *ASSIGNMENTS.values(),
 )
@@ -95,8 +110,24 @@ def project_key(project_id: str) -> str:
     return f"project:{project_id}"
 
 
+def spending_key(project_id: str) -> str:
+    return f"spending:{project_id}"
+
+
+def pauses_key(which: str) -> str:
+    return f"pauses:{which}"
+
+
 def api_key_key(key_id: str) -> str:
     return f"apikey:{key_id}"
+
+
+def series_key(series_id: str) -> str:
+    return f"series:{series_id}"
+
+
+def graph_key(graph_id: str) -> str:
+    return f"graph:{graph_id}"
 
 
 def media_key(media_id: str) -> str:
@@ -110,6 +141,11 @@ def staging_key(task_id: str, attempt: int, extension: str) -> str:
 
 def checkpoint_key(task_id: str, attempt: int, step: int) -> str:
     return f"{staging_prefix(task_id, attempt)}/checkpoint-{step}.safetensors"
+
+
+def preview_key(task_id: str, attempt: int) -> str:
+    """Where a worker puts how far an attempt has come, in place of what was there before."""
+    return f"{staging_prefix(task_id, attempt)}/preview.webp"
 
 
 def staging_prefix(task_id: str, attempt: int) -> str:

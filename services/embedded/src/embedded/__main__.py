@@ -1,4 +1,4 @@
-"""`demo` shows what the platform does; `run` keeps it running for a person, `serve` for a program."""
+"""`demo` and `demo-movie` show what the platform does; `run` keeps it running for a person, `serve` for a program."""
 
 import argparse
 import asyncio
@@ -13,14 +13,14 @@ from embedded.settings import EmbeddedSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
-    parser.add_argument("command", choices=["demo", "run", "serve"])
+    parser.add_argument("command", choices=["demo", "demo-movie", "run", "serve"])
     command = parser.parse_args().command
     if command != "serve":
         load_dotenv(Path(".env"))
     try:
         settings = EmbeddedSettings()
-        if command == "demo":
-            _demo(settings)
+        if command.startswith("demo"):
+            _demo(settings, of_a_movie=command == "demo-movie")
         else:
             _run(settings, for_a_person=command == "run")
     except ValidationError as error:
@@ -44,12 +44,13 @@ def _run(settings: EmbeddedSettings, *, for_a_person: bool) -> None:
         sys.exit(str(error))
 
 
-def _demo(settings: EmbeddedSettings) -> None:
-    from embedded.demo import DemoFailed, show  # noqa: PLC0415
+def _demo(settings: EmbeddedSettings, *, of_a_movie: bool) -> None:
+    from embedded import demo, movie  # noqa: PLC0415
+    from embedded.demo_platform import DemoFailed  # noqa: PLC0415
     from embedded.own_project import ProjectFailed  # noqa: PLC0415
 
     try:
-        everything_made = asyncio.run(show(settings))
+        everything_made = asyncio.run(movie.show(settings) if of_a_movie else demo.show(settings))
     except (DemoFailed, ProjectFailed) as error:
         sys.exit(str(error))
     if not everything_made:

@@ -82,6 +82,7 @@ def services(
                 storage_database=database("storage"),
                 storage_scratch=data / "scratch" / "storage",
                 media_link_keys=credentials.media_link_key,
+                preview_link_keys=credentials.preview_link_key,
             ),
             outside,
         ),
@@ -89,7 +90,9 @@ def services(
             NotificationSettings(
                 **common,
                 notification_database=database("notification"),
+                admin_key=credentials.admin_key,
                 webhook_encryption_keys=credentials.webhook_encryption_key,
+                preview_link_keys=credentials.preview_link_key,
                 webhook_private_hosts=settings.webhook_private_hosts,
             ),
             outside,

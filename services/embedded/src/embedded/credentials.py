@@ -23,6 +23,7 @@ class Credentials(BaseModel):
     app_api_token: str = Field(default_factory=_token)
     webhook_encryption_key: str = Field(default_factory=_fernet_key)
     media_link_key: str = Field(default_factory=_fernet_key)
+    preview_link_key: str = Field(default_factory=_fernet_key)
 
 
 def load_or_create(folder: Path) -> Credentials:

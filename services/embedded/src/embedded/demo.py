@@ -8,47 +8,35 @@ import asyncio
 import contextlib
 import json
 import secrets
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
 import httpx
+from contracts.views import API
 from httpx_sse import aconnect_sse
 from PIL import Image
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from embedded.address import Address, read_address
+from embedded.address import Address
 from embedded.credentials import Credentials, load_or_create
+from embedded.demo_platform import OUTPUT, DemoFailed, console, platform_of
 from embedded.own_project import PROJECT, own_key
 from embedded.receiver import receiver
 from embedded.settings import EmbeddedSettings
 
-OUTPUT = Path("demo-output")
-UP_WITHIN_SECONDS = 300
 DONE_WITHIN_SECONDS = 300
 ENDED = ("done", "failed", "cancelled", "expired")
 
 REQUESTS: Mapping[str, dict[str, Any]] = {
     "image": {"model": "tiny-image", "params": {"prompt": "a red circle on a blue background", "steps": 20}},
-    "video": {"model": "tiny-video", "params": {"prompt": "a green square growing", "frames": 25, "steps": 12}},
+    "video": {"model": "tiny-video", "params": {"prompt": "a green square growing"}},
     "audio": {"model": "tiny-audio", "params": {"prompt": "three short beeps", "seconds": 2, "steps": 30}},
 }
-
-Found = TypeVar("Found")
-
-console = Console()
-
-
-class DemoFailed(Exception):
-    """The demo cannot go on; the text says why and what to do."""
 
 
 @dataclass
@@ -71,70 +59,13 @@ async def show(settings: EmbeddedSettings) -> bool:
     """Runs the demo; True when all three media were made, told of and can be opened. Raises `DemoFailed`
     and `ProjectFailed`."""
     await asyncio.to_thread(OUTPUT.mkdir, exist_ok=True)
-    async with _platform(settings) as address:
+    async with platform_of(settings) as address:
         credentials = load_or_create(settings.data)
         async with httpx.AsyncClient(base_url=address.api, timeout=30, trust_env=False) as http:
             http.headers["X-API-Key"] = await own_key(http, credentials, settings.data)
             wanted = await _make(http, address, credentials)
     _print_table(list(wanted.values()))
     return all(one.file is not None and one.told_by_webhook for one in wanted.values())
-
-
-@asynccontextmanager
-async def _platform(settings: EmbeddedSettings) -> AsyncIterator[Address]:
-    """The platform of the data folder: the one that runs, or one for the length of the demo."""
-    running = read_address(settings.data)
-    if running is not None:
-        console.print(f"Using the platform that runs at {running.api}")
-        yield running
-        return
-    log = settings.data / "logs" / "platform.log"
-    process = await asyncio.to_thread(_start, log)
-    try:
-        with console.status("Starting the platform: Dapr scheduler, daprd and all services"):
-            address = await _until(lambda: _address(settings.data), process, log)
-        console.print(f"The platform runs at {address.api}")
-        with console.status("Starting the engines: loading torch and diffusers"):
-            await _until(lambda: _workers_are_ready(address), process, log)
-        yield address
-    finally:
-        process.terminate()
-        with console.status("Stopping the platform"):
-            await asyncio.to_thread(process.wait)
-
-
-def _start(log: Path) -> "subprocess.Popen[bytes]":
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "embedded", "serve"],
-            stdout=output,
-            stderr=output,
-            # Ctrl-C is for the demo, which then stops the platform.
-            start_new_session=True,
-        )
-
-
-async def _address(data: Path) -> Address | None:
-    return await asyncio.to_thread(read_address, data)
-
-
-async def _workers_are_ready(address: Address) -> bool:
-    async with httpx.AsyncClient(base_url=address.api, trust_env=False) as http:
-        health = (await http.get("/api/v1/health")).json()
-    return all(health["workers_ready"].get(medium) for medium in REQUESTS)
-
-
-async def _until(ready: Callable[[], Awaitable[Found | None]], process: "subprocess.Popen[bytes]", log: Path) -> Found:
-    """What `ready` finds once it finds something, for as long as the platform's process lives."""
-    for _ in range(UP_WITHIN_SECONDS * 10):
-        if found := await ready():
-            return found
-        if process.poll() is not None:
-            break
-        await asyncio.sleep(0.1)
-    last = "\n".join((await asyncio.to_thread(log.read_text, errors="replace")).splitlines()[-10:])
-    raise DemoFailed(f"The platform did not come up. The end of {log}:\n{last}")
 
 
 async def _make(http: httpx.AsyncClient, address: Address, credentials: Credentials) -> dict[str, Wanted]:
@@ -201,7 +132,7 @@ async def _follow(http: httpx.AsyncClient, wanted: Mapping[str, Wanted], progres
     """Draws the live feed until all three have ended."""
     while not all(one.ended for one in wanted.values()):
         with contextlib.suppress(httpx.TransportError):
-            async with aconnect_sse(http, "GET", f"/api/v1/live/projects/{PROJECT}", timeout=60) as source:
+            async with aconnect_sse(http, "GET", f"{API}/live/projects/{PROJECT}", timeout=60) as source:
                 await _catch_up(http, wanted, progress)
                 async for event in source.aiter_sse():
                     if event.data:
@@ -212,7 +143,7 @@ async def _follow(http: httpx.AsyncClient, wanted: Mapping[str, Wanted], progres
 
 async def _catch_up(http: httpx.AsyncClient, wanted: Mapping[str, Wanted], progress: Progress) -> None:
     """What happened before the feed was open."""
-    page = (await http.get(f"/api/v1/projects/{PROJECT}/tasks", params={"tag": "demo", "limit": 20})).json()
+    page = (await http.get(f"{API}/projects/{PROJECT}/tasks", params={"tag": "demo", "limit": 20})).json()
     for task in page["items"]:
         _draw("task.updated", task, wanted, progress)
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import httpx
+from contracts.views import API
 
 from embedded.credentials import Credentials
 
@@ -20,13 +21,13 @@ async def own_key(http: httpx.AsyncClient, credentials: Credentials, data: Path)
     kept = data / FILE
     if kept.is_file():
         key = kept.read_text()
-        if (await http.get("/api/v1/models", headers={"X-API-Key": key})).is_success:
+        if (await http.get(f"{API}/models", headers={"X-API-Key": key})).is_success:
             return key
     admin = {"X-Admin-Key": credentials.admin_key}
-    created = await http.post("/api/v1/admin/projects", headers=admin, json={"id": PROJECT, "name": "Demo"})
+    created = await http.post(f"{API}/admin/projects", headers=admin, json={"id": PROJECT, "name": "Demo"})
     if created.status_code not in (201, 409):
         raise ProjectFailed(f"The project could not be created: {created.text}")
-    issued = await http.post(f"/api/v1/admin/projects/{PROJECT}/keys", headers=admin, json={"label": "demo"})
+    issued = await http.post(f"{API}/admin/projects/{PROJECT}/keys", headers=admin, json={"label": "demo"})
     if not issued.is_success:
         raise ProjectFailed(f"No key was issued: {issued.text}")
     key = str(issued.json()["key"])

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import uvicorn
 from chassis.server import GuestServer
+from contracts.views import API
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -34,12 +35,12 @@ async def receiver(http: httpx.AsyncClient, tell: Callable[[Mapping[str, Any]], 
     app = Starlette(routes=[Route("/webhook", receive, methods=["POST"])])
     server = GuestServer(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    made = await http.post("/api/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/webhook"})
+    made = await http.post(f"{API}/webhooks", json={"url": f"http://127.0.0.1:{port}/webhook"})
     made.raise_for_status()
     secret = made.json()["secret"]
     try:
         yield
     finally:
-        await http.delete(f"/api/v1/webhooks/{made.json()['endpoint']['id']}")
+        await http.delete(f"{API}/webhooks/{made.json()['endpoint']['id']}")
         server.should_exit = True
         await serving

@@ -21,7 +21,7 @@ class EmbeddedSettings(BaseSettings):
     port: int = 0
     """0 takes a free one."""
     log_level: LogLevel = "INFO"
-    models: CommaSeparated = ("tiny-*",)
+    models: CommaSeparated = ("tiny-*", "mux", "concat")
     """What is offered: on a laptop, what any CPU can run."""
     webhook_private_hosts: CommaSeparated = ("127.0.0.0/8", "::1/128")
     """Private networks that webhooks may go to: this machine, unless more are named."""

@@ -16,6 +16,13 @@ class Monitor(Protocol):
         """None where there is no GPU. Takes some milliseconds: not for the event loop."""
 
 
+class Place(Protocol):
+    """Where the worker runs, and may be removed from when there is less to do."""
+
+    async def mark(self, *, busy: bool) -> None:
+        """Says whether others are to be removed before this one. Raises `RetryableError`."""
+
+
 class Engine(Protocol):
     """Runs one job after the other on one device, apart from this process."""
 
@@ -50,6 +57,12 @@ class Engine(Protocol):
 
     def stop(self, task_id: str, attempt: int) -> None:
         """Asks the job to stop at its next step."""
+
+    def show(self, task_id: str, attempt: int) -> None:
+        """Asks for a picture of how far the job has come, which follows its next step as `Shown`.
+
+        Once for each time that it is asked for, and never for what has no pictures; it does not hold up the job.
+        """
 
     async def replace(self) -> None:
         """Kills the child with whatever it does and starts another."""

@@ -72,7 +72,15 @@ class StopJob(_Message):
     attempt: int
 
 
-Command = Annotated[RunJob | RunTogether | StopJob, Field(discriminator="kind")]
+class ShowJob(_Message):
+    """Leave a picture of how far this attempt has come after its next step, if there can be one."""
+
+    kind: Literal["show"] = "show"
+    task_id: TaskId
+    attempt: int
+
+
+Command = Annotated[RunJob | RunTogether | StopJob | ShowJob, Field(discriminator="kind")]
 
 
 class EngineReady(_Message):
@@ -120,6 +128,16 @@ class Saved(_Message):
     path: str
 
 
+class Shown(_Message):
+    """How far the attempt has come, as a small WebP; whoever hears of it deletes it."""
+
+    kind: Literal["shown"] = "shown"
+    task_id: TaskId
+    attempt: int
+    step: int
+    path: str
+
+
 class Generated(_Message):
     """The device is free for the next job; this one is being encoded."""
 
@@ -159,7 +177,7 @@ class Failed(_Message):
     """Whether the device or its driver may be to blame, and not what was to be generated."""
 
 
-JobReport = Generating | Stepped | Saved | Generated | Encoded | Stopped | Failed
+JobReport = Generating | Stepped | Saved | Shown | Generated | Encoded | Stopped | Failed
 Report = Annotated[EngineReady | SetupFailed | JobReport, Field(discriminator="kind")]
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

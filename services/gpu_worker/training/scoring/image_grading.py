@@ -22,24 +22,30 @@ STRENGTH = 0.9
 SHOWN = 36
 
 
+def asked(prompts: int, seed: int) -> list[tuple[Scene, str, int]]:
+    """Held-out scenes, put into words, and a seed to make each from."""
+    rng = np.random.default_rng(seed)
+    chosen = islice(scenes(rng, held_out=True), prompts)
+    return [(scene, scene.prompt(rng), number) for number, scene in enumerate(chosen)]
+
+
 def grade(folder: Path, prompts: int, seed: int) -> tuple[Grades, Image.Image]:
     """Whether each was right, by task and kind of prompt; and what the first of each task look like."""
-    rng = np.random.default_rng(seed)
     grades = Grades()
     model = Model("tiny-image", folder)
     shown = []
-    for number, scene in enumerate(tqdm(islice(scenes(rng, held_out=True), prompts), total=prompts)):
-        prompt = scene.prompt(rng)
-        picture = _pixels(model(prompt=prompt, seed=number))
+    for scene, prompt, number in tqdm(asked(prompts, seed)):
+        picture = seen(model(prompt=prompt, seed=number))
         shown.append(Shown(picture, prompt, mistakes(picture, scene)))
         grades.note("from text", scene.kind, prompt, shown[-1].wrong)
     edit = Model("tiny-image-edit", folder, of=model)
+    rng = np.random.default_rng((seed, 1))
     alone = (scene for scene in scenes(rng, held_out=True) if scene.kind == "one")
     for number, scene in enumerate(tqdm(islice(alone, prompts // EDITS_SHARE), total=prompts // EDITS_SHARE)):
         prompt = scene.prompt(rng)
         start = render([_another(scene, rng)], rng)[0]
         image = Image.fromarray(np.uint8(start * 255 + 0.5))
-        picture = _pixels(edit(prompt=prompt, seed=number, strength=STRENGTH, image=image))
+        picture = seen(edit(prompt=prompt, seed=number, strength=STRENGTH, image=image))
         grades.note("from image", scene.kind, prompt, mistakes(picture, scene))
     return grades, contact_sheet(shown[:SHOWN], columns=9)
 
@@ -51,7 +57,8 @@ def _another(scene: Scene, rng: np.random.Generator) -> Scene:
     return replace(other, background=scene.background)
 
 
-def _pixels(made: object) -> NDArray[np.float32]:
+def seen(made: object) -> NDArray[np.float32]:
+    """Pixels from 0 to 1."""
     if not isinstance(made, Picture):
         raise TypeError(made)
     return unit(np.asarray(made.image))

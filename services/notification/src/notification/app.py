@@ -4,32 +4,41 @@ import asyncio
 import random
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from chassis.alarm import LOOK_EVERY, Alarm
+from chassis.alarm import LOOK_EVERY, Alarm, Chore
 from chassis.auth import ApiKeys, project_by_header
 from chassis.background import background
 from chassis.database import Database
 from chassis.deliveries import Subscription
+from chassis.operators import operator_by_header
 from chassis.outside import Outside
+from chassis.preview_links import PreviewLinks
+from chassis.remembering import Remembered
 from chassis.sealed import Seal
 from chassis.service import Service
-from contracts.events import FeedGrew, TaskChanged, TaskProgressed, TaskRejected
-from contracts.records import TaskRecords, api_key_records
-from contracts.topics import TASK_EVENTS, TASK_UPDATES, App
+from contracts.events import FeedGrew, TaskChanged, TaskProgressed, TaskRejected, TaskReminder
+from contracts.records import TaskRecords, api_key_records, project_records
+from contracts.topics import REMINDERS, TASK_EVENTS, TASK_UPDATES, App
+from fastapi import APIRouter
 
+from notification.adapters import migrations
 from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.feed import SqlFeed
+from notification.adapters.metrics import WebhookMetrics
 from notification.adapters.sender import H11Sender
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
+from notification.handlers.admitting import PURPOSE, Admitting
 from notification.handlers.delivering import Delivering
 from notification.handlers.keeping import Keeping
-from notification.handlers.opening import PURPOSE, Opening
+from notification.handlers.operating import Operating
+from notification.handlers.previewing import Previewing, preview_url
 from notification.handlers.probing import Probing
 from notification.handlers.registering import Registering
 from notification.handlers.replaying import Replaying
@@ -39,34 +48,128 @@ from notification.handlers.watching import Watching
 from notification.routes.live import live_routes
 from notification.routes.live_socket import Manners, socket_routes
 from notification.routes.live_tickets import ticket_routes
+from notification.routes.operators import operator_routes
 from notification.routes.webhooks import webhook_routes
 from notification.settings import NotificationSettings
 
 
 def create(settings: NotificationSettings, outside: Outside) -> Service:
     clock = outside.clock
-    database = Database(settings.notification_database, Table.metadata)
+    database = Database(settings.notification_database, Table.metadata, migrations.FOLDER)
     endpoints, deliveries, feed = SqlEndpoints(database), SqlDeliveries(database), SqlFeed(database)
     vault = FernetVault(settings.webhook_encryption_keys.get_secret_value())
-    sender = H11Sender(settings.webhook_timeout, settings.webhook_private_hosts, settings.webhook_ports)
     keys = ApiKeys(api_key_records(outside.state), clock)
-    retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
-    probe_alarm = Alarm(outside.jobs, clock, f"notification-probe-{settings.replica}", at_least_every=LOOK_EVERY)
-    prune_alarm = Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}")
-    delivering_wanted, probing_wanted = asyncio.Event(), asyncio.Event()
-    watching = Watching(TaskRecords(outside.state, clock), feed, settings.live_connections)
-    opening = Opening(keys, Seal(settings.webhook_encryption_keys.get_secret_value(), PURPOSE), watching, clock)
-    manners = Manners(settings.cors_origins, settings.live_send_timeout, clock)
+    live = _live(settings, outside, feed, keys)
+    webhooks = _webhooks(settings, outside, endpoints, deliveries, vault, keys)
     telling = Telling(
         endpoints=endpoints,
         deliveries=deliveries,
         feed=feed,
         publisher=outside.publisher,
         clock=clock,
-        delivering_wanted=delivering_wanted,
+        delivering_wanted=webhooks.delivering.wanted,
         feed_kept=settings.feed_kept,
-        tell_watchers=watching.look,
+        reminder_late_after=settings.reminder_late_after,
+        tell_watchers=live.watching.look,
     )
+    keeping = Keeping(endpoints, deliveries, vault, settings.webhook_deliveries_kept)
+
+    async def prune(now: datetime) -> datetime:
+        await keeping.tidy(now)
+        return await telling.prune(now)
+
+    pruning = Chore(Alarm(outside.jobs, clock, f"notification-prune-{settings.replica}"), prune)
+    chores = {**webhooks.chores, "notification-prune-": pruning}
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with (
+            aclosing(webhooks.sender),
+            database.opened(),
+            background(
+                *(chore.keep_set() for chore in chores.values()),
+                telling.keep_hinting(),
+                live.watching.keep_telling(),
+                *([live.previewing.keep_saying_what_is_watched()] if live.previewing else []),
+                webhooks.delivering.keep_delivering(),
+                webhooks.probing.keep_probing(),
+            ),
+        ):
+            for chore in chores.values():
+                chore.alarm.at(clock.now())
+            yield
+
+    return Service(
+        name=App.NOTIFICATION,
+        routers=(*webhooks.routers, *live.routers),
+        subscriptions=(
+            Subscription(TASK_EVENTS, {TaskChanged: telling.on_task_changed, TaskRejected: telling.on_task_rejected}),
+            Subscription(REMINDERS, {TaskReminder: telling.on_task_reminder}),
+            Subscription(
+                TASK_UPDATES, {FeedGrew: live.watching.on_feed_grew, TaskProgressed: live.watching.on_progress}
+            ),
+        ),
+        jobs={prefix: chore.ring for prefix, chore in chores.items()},
+        running=running,
+        checks={"database": database.check},
+        collectors=webhooks.metrics.collectors,
+    )
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What is told to watchers while it happens."""
+
+    watching: Watching
+    previewing: Previewing | None
+    """None where there are no previews to be shown."""
+    routers: Sequence[APIRouter]
+
+
+def _live(settings: NotificationSettings, outside: Outside, feed: SqlFeed, keys: ApiKeys) -> _Live:
+    clock, preview_keys = outside.clock, settings.preview_link_keys
+    links = PreviewLinks(preview_keys.get_secret_value()) if preview_keys else None
+    watching = Watching(
+        TaskRecords(outside.state, clock), feed, settings.live_connections, partial(preview_url, links, clock)
+    )
+    admitting = Admitting(keys, Seal(settings.webhook_encryption_keys.get_secret_value(), PURPOSE), watching, clock)
+    manners = Manners(settings.cors_origins, settings.live_send_timeout, clock)
+    return _Live(
+        watching,
+        Previewing(watching, outside.publisher, clock) if links else None,
+        (
+            ticket_routes(admitting),
+            live_routes(admitting, watching, settings.live_send_timeout),
+            socket_routes(admitting, watching, manners),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Webhooks:
+    """What is sent to projects' endpoints, and what projects and operators can do about it."""
+
+    sender: H11Sender
+    delivering: Delivering
+    probing: Probing
+    chores: Mapping[str, Chore]
+    routers: Sequence[APIRouter]
+    metrics: WebhookMetrics
+
+
+def _webhooks(
+    settings: NotificationSettings,
+    outside: Outside,
+    endpoints: SqlEndpoints,
+    deliveries: SqlDeliveries,
+    vault: FernetVault,
+    keys: ApiKeys,
+) -> _Webhooks:
+    clock, metrics = outside.clock, WebhookMetrics()
+    sender = H11Sender(settings.webhook_timeout, settings.webhook_private_hosts, settings.webhook_ports)
+    retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
+    probe_alarm = Alarm(outside.jobs, clock, f"notification-probe-{settings.replica}", at_least_every=LOOK_EVERY)
+    delivering_wanted, probing_wanted = asyncio.Event(), asyncio.Event()
     trying = Trying(
         endpoints=endpoints,
         deliveries=deliveries,
@@ -80,10 +183,12 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         deliver_at=retry_alarm.at,
         probe_at=probe_alarm.at,
         delivering_wanted=delivering_wanted,
+        on_tried=metrics.tried,
+        on_first_try=metrics.first_tried,
+        tracer=outside.tracing.of(App.NOTIFICATION),
     )
     delivering = Delivering(endpoints, deliveries, trying, clock, delivering_wanted, settings.webhooks_at_once)
     probing = Probing(endpoints, deliveries, trying, clock, probing_wanted)
-    keeping = Keeping(endpoints, deliveries, vault, settings.webhook_deliveries_kept)
     registering = Registering(
         endpoints=endpoints,
         sender=sender,
@@ -94,48 +199,19 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
         new_secret=lambda: secrets.token_bytes(32),
     )
     replaying = Replaying(registering, deliveries, clock, delivering_wanted.set)
-
-    async def prune(now: datetime) -> datetime:
-        await keeping.tidy(now)
-        return await telling.prune(now)
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        async with (
-            aclosing(sender),
-            database.opened(),
-            background(
-                retry_alarm.keep_set(delivering.take_due),
-                probe_alarm.keep_set(probing.take_due),
-                prune_alarm.keep_set(prune),
-                telling.keep_hinting(),
-                watching.keep_telling(),
-                delivering.keep_delivering(),
-                probing.keep_probing(),
-            ),
-        ):
-            retry_alarm.at(clock.now())
-            probe_alarm.at(clock.now())
-            prune_alarm.at(clock.now())
-            yield
-
-    return Service(
-        name=App.NOTIFICATION,
-        routers=(
-            webhook_routes(registering, replaying, project_by_header(keys)),
-            ticket_routes(opening),
-            live_routes(opening, watching, settings.live_send_timeout),
-            socket_routes(opening, watching, manners),
-        ),
-        subscriptions=(
-            Subscription(TASK_EVENTS, {TaskChanged: telling.on_task_changed, TaskRejected: telling.on_task_rejected}),
-            Subscription(TASK_UPDATES, {FeedGrew: watching.on_feed_grew, TaskProgressed: watching.on_progress}),
-        ),
-        jobs={
-            "notification-retry-": partial(retry_alarm.ring, delivering.take_due),
-            "notification-probe-": partial(probe_alarm.ring, probing.take_due),
-            "notification-prune-": partial(prune_alarm.ring, prune),
+    projects = Remembered(project_records(outside.state), clock)
+    operating = Operating(projects, registering, replaying, outside.publisher, clock)
+    return _Webhooks(
+        sender,
+        delivering,
+        probing,
+        {
+            "notification-retry-": Chore(retry_alarm, delivering.take_due),
+            "notification-probe-": Chore(probe_alarm, probing.take_due),
         },
-        running=running,
-        checks={"database": database.check},
+        (
+            webhook_routes(registering, replaying, project_by_header(keys)),
+            operator_routes(operating, operator_by_header(settings.admin_key)),
+        ),
+        metrics,
     )

@@ -1,13 +1,14 @@
 """What notification's handlers need of their private tables, of the network and of live watchers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from contracts.projects import ApiKey
+from contracts.projects import ApiKey, Project
+from contracts.webhooks import DeliveryState
 
-from notification.domain.deliveries import Answer, DeliveryState
+from notification.domain.deliveries import Answer
 from notification.domain.happenings import Happening
 from notification.domain.health import HEALTHY, Health
 from notification.domain.live import Scope
@@ -56,6 +57,8 @@ class Delivery:
     """When it is tried next, or when it ended."""
     created_at: datetime
     correlation_id: str | None = None
+    traceparent: str | None = None
+    """Of the span that the message is about."""
     in_bulk: bool = False
     """Replayed with many others: goes after what is fresh."""
     answers: tuple[Tried, ...] = ()
@@ -145,6 +148,9 @@ class Deliveries(Protocol):
     async def replay_next(self, endpoint_id: str, wanted: Wanted, after: Place | None) -> tuple[int, Place | None]:
         """So do the next few that are wanted, in bulk, oldest first: how many, and where they end, None at the end."""
 
+    async def count(self, endpoint_id: str, wanted: Wanted) -> Mapping[DeliveryState, int]:
+        """How many are wanted, by the states of which there are some."""
+
     async def prune(self, before: datetime) -> None:
         """Forgets what ended before, and what has waited since then at endpoints that are off."""
 
@@ -168,7 +174,8 @@ class Feed(Protocol):
 
     async def after(self, position: int, scope: Scope, limit: int) -> Sequence[tuple[int, Happening]]: ...
 
-    async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None: ...
+    async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None:
+        """The last change of the task. A reminder changes nothing, and does not show how a task is."""
 
     async def prune(self, before: datetime) -> None:
         """Forgets everything up to the first happening that is not older."""
@@ -180,6 +187,12 @@ class Keys(Protocol):
     async def key_of(self, presented: str | None) -> ApiKey: ...
 
     async def by_id(self, key_id: str) -> ApiKey: ...
+
+
+class Projects(Protocol):
+    """What operators say of projects, as it was at most a few seconds ago."""
+
+    async def get(self, id: str) -> Project | None: ...
 
 
 class Sender(Protocol):

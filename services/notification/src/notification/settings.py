@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr
 class NotificationSettings(ProcessSettings):
     notification_database: str = "sqlite:///data/notification.db"
     """SQLAlchemy URL of the private tables."""
+    admin_key: SecretStr = Field(min_length=16)
+    """What an operator sends as X-Admin-Key: the one that submission has."""
     webhook_encryption_keys: SecretStr = Field(min_length=44)
     """Fernet keys for webhook secrets at rest, comma separated; the first encrypts, all decrypt."""
     webhook_private_hosts: CommaSeparated = ()
@@ -21,8 +23,13 @@ class NotificationSettings(ProcessSettings):
     """An endpoint that has accepted nothing for so long is disabled."""
     webhook_deliveries_kept: Duration = timedelta(days=30)
     """How long the delivery log shows what ended, and can replay it."""
+    reminder_late_after: Duration = timedelta(seconds=30)
+    """A reminder that is heard later than that is marked as late."""
     feed_kept: Duration = timedelta(hours=24)
     """How far back a live watcher can resume."""
+    preview_link_keys: SecretStr | None = Field(default=None, min_length=44)
+    """Fernet keys for links to previews, comma separated, which storage opens with any of its own; without, there are
+    no previews."""
     live_connections: int = Field(default=200, ge=1)
     """How many live connections a project may have with one replica."""
     live_send_timeout: Duration = timedelta(seconds=30)

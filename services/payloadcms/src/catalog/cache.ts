@@ -1,8 +1,8 @@
 import type { Payload } from 'payload'
 
-import { clientOf } from '../context.ts'
 import type { ProjectDocument } from '../documents.ts'
 import type { Settings } from '../options.ts'
+import { clientOf } from '../service/client.ts'
 import { ServiceAway } from '../service/problems.ts'
 import type { CatalogModel } from './models.ts'
 

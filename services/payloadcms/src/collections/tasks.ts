@@ -3,7 +3,7 @@ import type { CollectionConfig, Condition, CustomComponent, Field } from 'payloa
 import { intoOwnProject, nobody, ofOwnProjects, readOnly, secret } from '../access/membership.ts'
 import type { TaskDocument } from '../documents.ts'
 import type { Settings } from '../options.ts'
-import { MEDIA, MOST_TAGS, PRIORITIES, STATUSES, UNSENT_STATUSES } from '../vocabulary.ts'
+import { MEDIA, MOST_REMINDERS, MOST_TAGS, PRIORITIES, STATUSES, UNSENT_STATUSES } from '../vocabulary.ts'
 
 export function tasksCollection(settings: Settings): CollectionConfig {
   return {
@@ -113,9 +113,34 @@ function requestFields(settings: Settings): Field[] {
     },
     { name: 'tags', type: 'text', hasMany: true, maxRows: MOST_TAGS, maxLength: 64, admin: sidebar },
     {
+      name: 'startAt',
+      type: 'date',
+      admin: { ...sidebar, date: { pickerAppearance: 'dayAndTime' }, description: 'Not to be started before.' },
+    },
+    {
+      name: 'dueAt',
+      label: 'Deadline',
+      type: 'date',
+      admin: { ...sidebar, date: { pickerAppearance: 'dayAndTime' }, description: 'When the result is needed.' },
+    },
+    {
       name: 'expiresAt',
       type: 'date',
       admin: { ...sidebar, date: { pickerAppearance: 'dayAndTime' }, description: 'Give up when not started by then.' },
+    },
+    {
+      name: 'reminders',
+      type: 'array',
+      maxRows: MOST_REMINDERS,
+      admin: {
+        ...sidebar,
+        description: 'When to be told of it, should it not have ended: a moment, or so long before the deadline.',
+      },
+      fields: [
+        { name: 'at', type: 'date', admin: { date: { pickerAppearance: 'dayAndTime' } } },
+        { name: 'minutesBeforeDue', type: 'number', min: 0, label: 'Minutes before the deadline' },
+        { name: 'note', type: 'text', maxLength: 200 },
+      ],
     },
   ]
 }
@@ -138,6 +163,18 @@ function lifeFields(settings: Settings): Field[] {
     { name: 'step', type: 'number', ...told },
     { name: 'steps', type: 'number', ...told },
     { name: 'etaSeconds', type: 'number', ...told },
+    {
+      name: 'estimate',
+      type: 'group',
+      ...told,
+      fields: [
+        { name: 'p50At', type: 'date', access: readOnly },
+        { name: 'p90At', type: 'date', access: readOnly },
+      ],
+    },
+    { name: 'deadline', type: 'text', ...told },
+    // One value, and not rows: two replicas that list the same at once would list it twice.
+    { name: 'reminded', type: 'json', ...told },
     {
       name: 'error',
       type: 'group',

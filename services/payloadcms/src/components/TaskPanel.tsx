@@ -5,8 +5,10 @@ import './panel.css'
 import { useDocumentInfo } from '@payloadcms/ui'
 import { useMemo } from 'react'
 
+import { mayHavePreviews } from '../panel/preview.ts'
 import { readTask, type PanelTask } from '../panel/task.ts'
-import { advice, phaseInWords, stepsInWords } from '../panel/words.ts'
+import { advice, outlookInWords, phaseInWords, reminderInWords, stepsInWords } from '../panel/words.ts'
+import { PreviewView } from './PreviewView.tsx'
 import { ResultView } from './ResultView.tsx'
 import { ProgressBar, StatusBadge } from './StatusBadge.tsx'
 import { TaskActions } from './TaskActions.tsx'
@@ -28,10 +30,26 @@ export function TaskPanel() {
         <span className="media-task-panel__steps">{stepsInWords(task)}</span>
       </div>
       <ProgressBar task={task} />
+      <Times task={task} />
       <Trouble task={task} />
+      {mayHavePreviews(task) && <PreviewView task={task} />}
       {task.status === 'done' && <ResultView task={task} collectionSlug={collectionSlug} />}
       <TaskActions task={task} collectionSlug={collectionSlug} allowed={hasSavePermission} />
     </section>
+  )
+}
+
+function Times({ task }: { task: PanelTask }) {
+  const outlook = outlookInWords(task)
+  const reminded = task.reminded ?? []
+  if (!outlook && reminded.length === 0) return null
+  return (
+    <div className="media-task-panel__times">
+      {outlook && <p>{outlook}</p>}
+      {reminded.map((one) => (
+        <p key={one.at}>{reminderInWords(one)}</p>
+      ))}
+    </div>
   )
 }
 

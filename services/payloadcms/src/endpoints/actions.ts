@@ -4,6 +4,7 @@ import { changeTask, findProject, type Plugin } from '../context.ts'
 import type { TaskDocument } from '../documents.ts'
 import { askFor } from '../jobs/reconciling.ts'
 import { queueCancel, queuePublish } from '../jobs/queueing.ts'
+import { traceOf } from '../publishing/tracing.ts'
 import { hear, leaveRequest } from '../tasks/ledger.ts'
 import { newLife } from '../tasks/request.ts'
 import { actionsFrom, PRIORITIES, type Action } from '../vocabulary.ts'
@@ -66,7 +67,7 @@ async function retry(plugin: Plugin, req: PayloadRequest, task: TaskDocument): P
     cancelRequested: false,
     heardAt: new Date().toISOString(),
   })
-  await queuePublish(req.payload, task.id)
+  await queuePublish(req.payload, task.id, undefined, traceOf(plugin.settings, req))
 }
 
 async function prioritise(plugin: Plugin, req: PayloadRequest, task: TaskDocument): Promise<void> {

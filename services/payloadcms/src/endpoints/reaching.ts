@@ -1,9 +1,9 @@
 import { APIError, Forbidden, NotFound, type PayloadRequest } from 'payload'
 
 import { mayUseProject } from '../access/membership.ts'
-import { clientOf, findProject, findTask, type Plugin } from '../context.ts'
+import { findProject, findTask, type Plugin } from '../context.ts'
 import type { Id, ProjectDocument, TaskDocument } from '../documents.ts'
-import type { ServiceClient } from '../service/client.ts'
+import { clientOf, type ServiceClient } from '../service/client.ts'
 import { ServiceAway, ServiceRefused } from '../service/problems.ts'
 
 /** The project that a request names, if its user may use it. */

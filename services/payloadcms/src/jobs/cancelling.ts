@@ -1,7 +1,8 @@
 import type { Payload } from 'payload'
 
-import { clientOf, findProject, type Plugin } from '../context.ts'
+import { findProject, type Plugin } from '../context.ts'
 import type { Id } from '../documents.ts'
+import { clientOf } from '../service/client.ts'
 import { ServiceRefused } from '../service/problems.ts'
 
 /** A task that has ended, or of which the service has not heard, needs no cancelling. */

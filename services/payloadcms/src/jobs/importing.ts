@@ -1,7 +1,8 @@
 import { ValidationError, type Payload } from 'payload'
 
-import { changeTask, clientOf, findProject, findTask, type Plugin } from '../context.ts'
+import { changeTask, findProject, findTask, type Plugin } from '../context.ts'
 import type { Id, TaskDocument } from '../documents.ts'
+import { clientOf } from '../service/client.ts'
 import { download, NotImported } from '../service/download.ts'
 
 const ENDINGS: Record<string, string> = {

@@ -1,8 +1,9 @@
 import type { Payload } from 'payload'
 
-import { changeTask, clientOf, findProject, findTask, type Plugin } from '../context.ts'
+import { changeTask, findProject, findTask, type Plugin } from '../context.ts'
 import type { Id } from '../documents.ts'
 import { publish, taskRequested } from '../publishing/sidecar.ts'
+import { clientOf } from '../service/client.ts'
 import { ServiceRefused } from '../service/problems.ts'
 import { refusal } from '../tasks/applying.ts'
 import { uploadInputs } from '../tasks/inputs.ts'

@@ -15,8 +15,9 @@ export async function queueConnect(payload: Payload, project: Id, req?: PayloadR
   await queue(payload, CONNECT, { project: String(project) }, req)
 }
 
-export async function queuePublish(payload: Payload, task: Id, req?: PayloadRequest): Promise<void> {
-  await queue(payload, PUBLISH, { task: String(task), traceparent: traceOf(req) }, req)
+/** `trace` is the W3C `traceparent` of the span in which it is asked for. */
+export async function queuePublish(payload: Payload, task: Id, req?: PayloadRequest, trace?: string): Promise<void> {
+  await queue(payload, PUBLISH, { task: String(task), traceparent: trace }, req)
 }
 
 /** Says everything itself, because the document may be gone by the time the job runs. */
@@ -39,11 +40,4 @@ async function queue(
   req?: PayloadRequest,
 ): Promise<void> {
   await payload.jobs.queue({ task, input, queue: QUEUE, req })
-}
-
-const TRACE_PARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
-
-function traceOf(req?: PayloadRequest): string | undefined {
-  const given = req?.headers.get('traceparent')
-  return given && TRACE_PARENT.test(given) ? given : undefined
 }

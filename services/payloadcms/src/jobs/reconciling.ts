@@ -1,13 +1,16 @@
 import type { Payload } from 'payload'
 
-import { changeTask, clientOf, findProject, type Plugin } from '../context.ts'
+import { changeTask, findProject, type Plugin } from '../context.ts'
 import type { TaskDocument } from '../documents.ts'
+import { clientOf } from '../service/client.ts'
 import { ServiceAway, ServiceRefused } from '../service/problems.ts'
 import { hear } from '../tasks/ledger.ts'
 import { OPEN_STATUSES } from '../vocabulary.ts'
 import { queueConnect, queueImport, queuePublish } from './queueing.ts'
 
 const AT_ONCE = 100
+/** How soon the service says that it has a task. A broker in memory may have died with the request. */
+const ANSWERED_WITHIN_MS = 60_000
 /** Longer than the service goes on repeating a webhook. */
 const REMEMBERED_DAYS = 14
 
@@ -21,9 +24,15 @@ export async function reconcile(plugin: Plugin, payload: Payload): Promise<void>
 }
 
 async function askForSilentTasks(plugin: Plugin, payload: Payload, silentSince: string): Promise<void> {
+  const unansweredSince = new Date(Date.now() - ANSWERED_WITHIN_MS).toISOString()
   const found = await payload.find({
     collection: plugin.settings.slugs.tasks,
-    where: { and: [{ status: { in: [...OPEN_STATUSES] } }, { heardAt: { less_than: silentSince } }] },
+    where: {
+      or: [
+        { and: [{ status: { in: [...OPEN_STATUSES] } }, { heardAt: { less_than: silentSince } }] },
+        { and: [{ status: { equals: 'waiting' } }, { heardAt: { less_than: unansweredSince } }] },
+      ],
+    },
     sort: 'heardAt',
     limit: AT_ONCE,
     depth: 0,

@@ -1,4 +1,4 @@
-import type { Id, TaskDocument } from '../documents.ts'
+import type { Id, Reminded, TaskDocument } from '../documents.ts'
 import { idOf } from '../documents.ts'
 import { STATUSES, type Medium, type Priority, type Status } from '../vocabulary.ts'
 
@@ -28,6 +28,11 @@ export interface PanelTask {
   step?: number | null
   steps?: number | null
   etaSeconds?: number | null
+  startAt?: string | null
+  dueAt?: string | null
+  estimate?: { p50At?: string | null; p90At?: string | null } | null
+  deadline?: string | null
+  reminded?: Reminded[] | null
   error?: TaskDocument['error']
   results: TaskResult[]
   importError?: string | null
@@ -37,6 +42,8 @@ export interface PanelTask {
   attempt?: number | null
   cancelRequested?: boolean | null
   updatedAt?: string
+  /** Where the newest picture of a run can be had within a minute. The live feed tells of it, and no document. */
+  preview?: string
 }
 
 /** Undefined for what is no saved task, such as the form of a new one. */
@@ -53,5 +60,6 @@ export function readTask(document: unknown): PanelTask | undefined {
     project: idOf(project),
     results: Array.isArray(results) ? (results as TaskResult[]) : [],
     seq: typeof seq === 'number' ? seq : 0,
+    preview: undefined,
   }
 }

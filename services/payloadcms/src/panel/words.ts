@@ -1,4 +1,5 @@
 import type { Medium, Status } from '../vocabulary.ts'
+import type { Reminded } from '../documents.ts'
 import type { PanelTask, TaskResult } from './task.ts'
 
 /** What the panel says. */
@@ -20,6 +21,8 @@ export const MEDIUM_LABELS: Record<Medium, string> = { image: 'Images', video: '
 const PHASES: Record<string, string> = {
   queued: 'In the queue for a free worker',
   assigned: 'Given to a worker, which is about to begin',
+  blocked: 'Waits for the results of other tasks',
+  scheduled: 'Waits for the time it is to start at',
   retry_wait: 'An attempt failed; the next one begins soon',
   loading_model: 'The worker loads the model',
   generating: 'Generating',
@@ -43,7 +46,7 @@ export function phaseInWords(task: PanelTask): string {
     case 'failed':
       return 'All attempts have failed'
     case 'cancelled':
-      return 'Stopped on request'
+      return task.phase === 'skipped' ? 'Left out before it could start' : 'Stopped on request'
     case 'expired':
       return 'Not started in time'
     case 'rejected':
@@ -69,6 +72,32 @@ export function advice(task: PanelTask): string | undefined {
     default:
       return undefined
   }
+}
+
+/** When an open task will probably be done, and what becomes of its deadline. */
+export function outlookInWords(task: PanelTask, now = new Date()): string | undefined {
+  if (task.status !== 'pending' && task.status !== 'processing') return undefined
+  const said: string[] = []
+  if (task.phase === 'scheduled' && task.startAt) said.push(`Starts ${momentInWords(task.startAt, now)}.`)
+  const { p50At, p90At } = task.estimate ?? {}
+  if (p50At && p90At) {
+    said.push(`Probably done ${momentInWords(p50At, now)}, almost certainly ${momentInWords(p90At, now)}.`)
+  }
+  if (task.deadline === 'unlikely') said.push('The deadline will probably be missed.')
+  if (task.deadline === 'at_risk') said.push('The deadline is at risk.')
+  return said.length > 0 ? said.join(' ') : undefined
+}
+
+export function reminderInWords({ at, note, lateSeconds }: Reminded, now = new Date()): string {
+  const late = lateSeconds ? ` (told ${secondsInWords(lateSeconds)} late)` : ''
+  return `Reminder ${momentInWords(at, now)}${late}${note ? `: ${note}` : ''}`
+}
+
+/** The time of day, and the day unless it is today. */
+function momentInWords(moment: string, now: Date): string {
+  const at = new Date(moment)
+  const time = at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+  return at.toDateString() === now.toDateString() ? `at ${time}` : `on ${at.toLocaleDateString()} at ${time}`
 }
 
 /** Percent, where a task has got far enough to say. */
@@ -111,6 +140,11 @@ export function factsOf(result: TaskResult): [name: string, value: string][] {
   if (result.size) facts.push(['Size', bytesInWords(result.size)])
   facts.push(['Type', result.contentType])
   return facts
+}
+
+/** What the picture is that is shown before there is a result. */
+export function previewInWords({ medium }: Pick<PanelTask, 'medium'>): string {
+  return medium === 'video' ? 'Preview: a frame from the middle of the clip, so far' : 'Preview: the picture so far'
 }
 
 /** What a list shows of a task without a title. */

@@ -1,8 +1,8 @@
 import type { Payload } from 'payload'
 
-import { clientOf, findProject, ownWrite, type Plugin } from '../context.ts'
+import { findProject, ownWrite, type Plugin } from '../context.ts'
 import type { ProjectDocument } from '../documents.ts'
-import type { ServiceClient } from '../service/client.ts'
+import { clientOf, type ServiceClient } from '../service/client.ts'
 import { ServiceAway, ServiceRefused } from '../service/problems.ts'
 import type { EndpointView } from '../service/views.ts'
 import { addSecret, readSecrets } from './signingSecrets.ts'

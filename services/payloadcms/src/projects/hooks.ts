@@ -7,9 +7,10 @@ import {
   type CollectionConfig,
 } from 'payload'
 
-import { clientOf, findProject, isOwnWrite, type Plugin } from '../context.ts'
+import { findProject, isOwnWrite, type Plugin } from '../context.ts'
 import type { ProjectDocument } from '../documents.ts'
 import { queueConnect } from '../jobs/queueing.ts'
+import { clientOf } from '../service/client.ts'
 
 const NEW_KEY = 'mediaTasksNewKey'
 const LEAVING = 'mediaTasksLeaving'

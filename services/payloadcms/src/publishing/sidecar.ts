@@ -14,6 +14,8 @@ export interface CloudEvent {
   datacontenttype: 'application/json'
   correlationid: string
   traceparent?: string
+  /** The sidecar's older name for the same. It puts a trace of its own in the place of both when this one is missing. */
+  traceid?: string
   data: Record<string, unknown>
 }
 
@@ -28,7 +30,7 @@ export function taskRequested(request: TaskRequest, inputs: Record<string, strin
     time: new Date().toISOString(),
     datacontenttype: 'application/json',
     correlationid: request.client_ref,
-    ...(traceparent ? { traceparent } : {}),
+    ...(traceparent ? { traceparent, traceid: traceparent } : {}),
     data: { ...request, inputs },
   }
 }

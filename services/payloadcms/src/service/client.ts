@@ -1,4 +1,8 @@
+import type { Payload } from 'payload'
+
 import { readModels, type CatalogModel } from '../catalog/models.ts'
+import type { ProjectDocument } from '../documents.ts'
+import type { Settings } from '../options.ts'
 import { readWithin } from '../reading.ts'
 import type { Priority } from '../vocabulary.ts'
 import { inWords, readProblem, ServiceAway, ServiceRefused } from './problems.ts'
@@ -7,6 +11,12 @@ import { isTaskView, type EndpointView, type MediaLink, type TaskView } from './
 const PATIENCE_MS = 10_000
 const UPLOAD_PATIENCE_MS = 120_000
 const MOST_OF_AN_ANSWER = 4 * 1024 * 1024
+
+/** A caller of the service in the project's name; undefined while the project has no key. */
+export function clientOf(settings: Settings, payload: Payload, project: ProjectDocument): ServiceClient | undefined {
+  if (!project.encryptedKey) return undefined
+  return new ServiceClient(settings.service.url, payload.decrypt(project.encryptedKey))
+}
 
 /** Movie Tasks' REST API with one project's key. Every call raises `ServiceRefused` or `ServiceAway`. */
 export class ServiceClient {

@@ -27,7 +27,21 @@ export interface TaskView {
   result?: MediaView | null
   error?: { title?: string; detail?: string; code?: string } | null
   created_at?: string
+  estimate?: { p50_at: string; p90_at: string } | null
+  deadline?: 'likely' | 'at_risk' | 'unlikely' | null
 }
+
+/** A task's project is reminded of it. */
+export interface Reminder {
+  task_id: string
+  project_id: string
+  client_ref?: string | null
+  at: string
+  note?: string | null
+  late_seconds?: number | null
+}
+
+export const REMINDER = 'task.reminder.v1'
 
 export interface Rejection {
   request_id: string
@@ -60,6 +74,13 @@ export function isTaskView(found: unknown): found is TaskView {
     typeof phase === 'string' &&
     typeof attempt === 'number'
   )
+}
+
+export function isReminder(found: unknown): found is Reminder {
+  if (typeof found !== 'object' || found === null) return false
+  const { task_id, project_id, at } = found as Record<string, unknown>
+  const named = typeof task_id === 'string' && typeof project_id === 'string'
+  return named && typeof at === 'string' && !Number.isNaN(Date.parse(at))
 }
 
 export function isRejection(found: unknown): found is Rejection {

@@ -16,6 +16,7 @@ export function applied(task: TaskDocument, view: TaskView): Record<string, unkn
     results: view.result ? [resultOf(view.result)] : [],
     cancelRequested: isOpen(view.status) && (view.cancel_requested === true || cancelledUnheard(task)),
     ...(view.priority ? { priority: view.priority } : {}),
+    ...(view.estimate !== undefined ? estimateOf(view) : {}),
     // Not known yet, should nobody have had a catalog when it was saved.
     ...(view.medium ? { medium: view.medium } : {}),
   }
@@ -48,6 +49,13 @@ function progressOf(task: TaskDocument, view: TaskView): Record<string, unknown>
     step: view.progress?.step ?? null,
     steps: view.progress?.total ?? null,
     etaSeconds: view.progress?.eta_seconds ?? null,
+  }
+}
+
+function estimateOf({ estimate, deadline }: TaskView): Record<string, unknown> {
+  return {
+    estimate: { p50At: estimate?.p50_at ?? null, p90At: estimate?.p90_at ?? null },
+    deadline: deadline ?? null,
   }
 }
 

@@ -13,11 +13,13 @@ import type { CatalogModel } from '../catalog/models.ts'
 import { findProject, isOwnWrite, type Plugin } from '../context.ts'
 import { idOf, type ProjectDocument, type TaskDocument, type TaskFields } from '../documents.ts'
 import { queueCancel, queuePublish } from '../jobs/queueing.ts'
+import { traceOf } from '../publishing/tracing.ts'
 import { ServiceRefused } from '../service/problems.ts'
 import { isOpen, UNSENT_STATUSES } from '../vocabulary.ts'
 import { checkInputMedia } from './inputs.ts'
 import { leaveRequest, settle } from './ledger.ts'
 import { changedFields, newLife } from './request.ts'
+import { checkTimes } from './times.ts'
 
 const LARGEST_PARAMS = 32 * 1024
 
@@ -43,7 +45,11 @@ function checkTask(plugin: Plugin): CollectionBeforeValidateHook {
     }
     const project = await projectOf(plugin, fields, req)
     if (!project || !fields.model) return data
-    const errors = [...checkSize(fields), ...(await checkInputMedia(plugin, req, fields))]
+    const errors = [
+      ...checkSize(fields),
+      ...checkTimes(fields, new Date()),
+      ...(await checkInputMedia(plugin, req, fields)),
+    ]
     const models = await catalogOf(plugin, project, req)
     if (models) errors.push(...checkModel(models, fields))
     if (errors.length > 0) throw invalid(plugin, req, errors)
@@ -72,7 +78,7 @@ function publishOrCatchUp(plugin: Plugin): CollectionAfterChangeHook {
   return async ({ doc, operation, req, context }) => {
     if (isOwnWrite(context)) return doc as unknown
     const task = doc as TaskDocument
-    if (operation === 'create') await queuePublish(req.payload, task.id, req)
+    if (operation === 'create') await queuePublish(req.payload, task.id, req, traceOf(plugin.settings, req))
     // Somebody's save may have put back what a webhook wrote between their read and their write.
     else await settle(plugin, req.payload, task.id, req)
     return doc as unknown

@@ -2,8 +2,8 @@ import { ValidationError, type Payload, type PayloadRequest } from 'payload'
 
 import { changeTask, findTask, type Plugin } from '../context.ts'
 import type { EventDocument, Id, TaskDocument } from '../documents.ts'
-import { isRejection, isTaskView, type TaskView } from '../service/views.ts'
-import { isOpen, type Status } from '../vocabulary.ts'
+import { isRejection, isReminder, isTaskView, REMINDER, type TaskView } from '../service/views.ts'
+import { isOpen, MOST_REMINDERS, type Status } from '../vocabulary.ts'
 import { queueCancel, queueImport } from '../jobs/queueing.ts'
 import { applied, cancelledUnheard, rejected } from './applying.ts'
 
@@ -79,6 +79,22 @@ export async function settle(plugin: Plugin, payload: Payload, id: Id, req?: Pay
   }
 }
 
+/** Lists in the document what it was reminded of: all that was written down, so that it does not matter who lists. */
+export async function settleReminders(plugin: Plugin, payload: Payload, task: TaskDocument): Promise<void> {
+  const found = await payload.find({
+    collection: plugin.settings.slugs.events,
+    where: { and: [{ requestId: { equals: task.requestId } }, { type: { equals: REMINDER } }] },
+    limit: MOST_REMINDERS,
+    depth: 0,
+    overrideAccess: true,
+  })
+  const reminders = (found.docs as unknown as EventDocument[]).map(({ body }) => body).filter(isReminder)
+  const reminded = reminders
+    .map(({ at, note, late_seconds }) => ({ at, note: note ?? null, lateSeconds: late_seconds ?? null }))
+    .toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at))
+  await changeTask(plugin.settings, payload, task.id, { reminded })
+}
+
 /** The service's answer to a question of ours goes the same way as its webhooks. */
 export async function hear(plugin: Plugin, payload: Payload, task: TaskDocument, view: TaskView): Promise<void> {
   const key = `${view.id}:${view.seq}`
@@ -94,7 +110,7 @@ async function newestOf(
 ): Promise<EventDocument | undefined> {
   const found = await payload.find({
     collection: plugin.settings.slugs.events,
-    where: { requestId: { equals: task.requestId } },
+    where: { and: [{ requestId: { equals: task.requestId } }, { type: { not_equals: REMINDER } }] },
     sort: '-seq',
     limit: 1,
     depth: 0,

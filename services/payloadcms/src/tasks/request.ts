@@ -1,5 +1,5 @@
 import { paramsOf } from '../catalog/checking.ts'
-import type { ProjectDocument, TaskFields, TaskRequest } from '../documents.ts'
+import type { ProjectDocument, TaskFields, TaskReminder, TaskRequest } from '../documents.ts'
 import { newRequestId, taskIdFor } from '../identifiers.ts'
 
 /** A document's life from its beginning: what will be asked, under which id, and that nothing was heard yet. */
@@ -25,6 +25,9 @@ const NOTHING_HEARD = {
   results: [],
   resultMedia: null,
   importError: null,
+  estimate: { p50At: null, p90At: null },
+  deadline: null,
+  reminded: [],
   seq: 0,
   attempt: null,
   cancelRequested: false,
@@ -38,12 +41,25 @@ function requestOf(fields: TaskFields, serviceProject: string, requestId: string
     priority: fields.priority ?? 'medium',
     tags: fields.tags ?? [],
     ...(fields.title ? { title: fields.title } : {}),
-    ...(fields.expiresAt ? { expires_at: new Date(fields.expiresAt).toISOString() } : {}),
+    ...(fields.startAt ? { start_at: inFull(fields.startAt) } : {}),
+    ...(fields.dueAt ? { due_at: inFull(fields.dueAt) } : {}),
+    ...(fields.expiresAt ? { expires_at: inFull(fields.expiresAt) } : {}),
+    ...(fields.reminders?.length ? { reminders: fields.reminders.map(reminderOf) } : {}),
     client_ref: requestId,
   }
 }
 
-const FIXED = ['medium', 'model', 'prompt', 'params', 'inputs', 'priority', 'tags', 'expiresAt'] as const
+const inFull = (moment: string) => new Date(moment).toISOString()
+
+function reminderOf({ at, minutesBeforeDue, note }: TaskReminder): NonNullable<TaskRequest['reminders']>[number] {
+  return {
+    ...(at ? { at: inFull(at) } : { before_due_seconds: Math.round((minutesBeforeDue ?? 0) * 60) }),
+    ...(note ? { note } : {}),
+  }
+}
+
+const MOMENTS = ['startAt', 'dueAt', 'expiresAt'] as const
+const FIXED = ['medium', 'model', 'prompt', 'params', 'inputs', 'priority', 'tags', 'reminders', ...MOMENTS] as const
 
 /** Which of what was asked a change would make different. */
 export function changedFields(before: TaskFields, after: TaskFields): string[] {
@@ -52,7 +68,9 @@ export function changedFields(before: TaskFields, after: TaskFields): string[] {
 
 function plain(name: (typeof FIXED)[number], fields: TaskFields): string {
   if (name === 'inputs') return JSON.stringify((fields.inputs ?? []).map((input) => [input.name, input.media]))
-  if (name === 'expiresAt') return fields.expiresAt ? new Date(fields.expiresAt).toISOString() : ''
+  const moment = MOMENTS.find((one) => one === name)
+  if (moment) return fields[moment] ? inFull(fields[moment]) : ''
+  if (name === 'reminders') return JSON.stringify((fields.reminders ?? []).map(reminderOf))
   const value = fields[name] ?? null
   if (value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0)) return ''
   return JSON.stringify(value, (_key, inner: unknown) => sorted(inner))

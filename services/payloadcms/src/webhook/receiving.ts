@@ -6,8 +6,16 @@ import { REQUEST_PREFIX } from '../identifiers.ts'
 import { queueCancel } from '../jobs/queueing.ts'
 import { readWithin } from '../reading.ts'
 import { readSecrets } from '../projects/signingSecrets.ts'
-import { isRejection, isTaskView, type Rejection, type TaskView } from '../service/views.ts'
-import { settle, wasLeft, writeDown } from '../tasks/ledger.ts'
+import {
+  isRejection,
+  isReminder,
+  isTaskView,
+  REMINDER,
+  type Rejection,
+  type Reminder,
+  type TaskView,
+} from '../service/views.ts'
+import { settle, settleReminders, wasLeft, writeDown } from '../tasks/ledger.ts'
 import { isOpen } from '../vocabulary.ts'
 import { isGenuine, signedHeaders, type Signed } from './signature.ts'
 
@@ -18,7 +26,7 @@ const NOT_COMMITTED_MS = 5 * 60_000
 
 interface Webhook {
   type: string
-  data: TaskView | Rejection
+  data: TaskView | Rejection | Reminder
 }
 
 /**
@@ -49,11 +57,12 @@ async function receive(
   { type, data }: Webhook,
   signed: Signed,
 ): Promise<Response> {
-  const requestId = 'seq' in data ? data.client_ref : data.request_id
+  const requestId = 'request_id' in data ? data.request_id : data.client_ref
   if (!requestId?.startsWith(REQUEST_PREFIX)) return answer(200, 'not asked for from here')
   const task = await taskOf(plugin, payload, project, requestId)
   if (!task) return withoutDocument(plugin, payload, project, requestId, data)
-  if ('seq' in data && data.id !== task.taskId) return answer(200, 'not asked for from here')
+  const about = 'seq' in data ? data.id : 'task_id' in data ? data.task_id : task.taskId
+  if (about !== task.taskId) return answer(200, 'not asked for from here')
   const seq = 'seq' in data ? data.seq : 0
   const fresh = await writeDown(plugin, payload, {
     key: `${project.id}:${signed.id}`,
@@ -63,7 +72,8 @@ async function receive(
     body: data,
   })
   // Also for one that was written down before: it may be here again because applying it failed.
-  await settle(plugin, payload, task.id)
+  if (isReminder(data)) await settleReminders(plugin, payload, task)
+  else await settle(plugin, payload, task.id)
   return answer(200, fresh ? 'heard' : 'heard before')
 }
 
@@ -73,7 +83,7 @@ async function withoutDocument(
   payload: Payload,
   project: ProjectDocument,
   requestId: string,
-  data: TaskView | Rejection,
+  data: Webhook['data'],
 ): Promise<Response> {
   if (await wasLeft(plugin, payload, requestId)) {
     if ('seq' in data && isOpen(data.status)) await queueCancel(payload, { project: project.id, taskId: data.id })
@@ -102,6 +112,7 @@ function readBody(body: string): Told | undefined {
 /** What this version understands. A later one of the service's may say more, or something else. */
 function readWebhook({ type, data }: { type: string; data: unknown }): Webhook | undefined {
   if (type === 'task.rejected.v1') return isRejection(data) ? { type, data } : undefined
+  if (type === REMINDER) return isReminder(data) ? { type, data } : undefined
   if (!/^(task\.[a-z]+|media\.produced)\.v1$/.test(type)) return undefined
   return isTaskView(data) ? { type, data } : undefined
 }

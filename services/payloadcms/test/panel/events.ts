@@ -1,5 +1,8 @@
 import type { PanelTask } from '../../src/panel/task.ts'
 
+/** Where the feed is from. */
+export const SERVICE = 'http://service'
+
 export const task = (given: Partial<PanelTask> = {}): PanelTask => ({
   id: 1,
   project: 5,
@@ -29,3 +32,5 @@ export const progressed = (fraction: number, given: object = {}) => ({
   progress: { step: fraction * 10, total: 10, fraction, eta_seconds: 2 },
   ...given,
 })
+/** What an event has besides when there is a new preview. */
+export const preview = (link: string) => ({ preview_url: `/api/v1/media/previews/t-1?link=${link}` })

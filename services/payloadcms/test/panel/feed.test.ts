@@ -14,7 +14,7 @@ afterEach(() => {
 const settled = () => vi.advanceTimersByTimeAsync(0)
 
 describe('the live feed', () => {
-  const heard = vi.fn<(type: string, data: unknown) => void>()
+  const heard = vi.fn<(type: string, data: unknown, origin: string) => void>()
   const live = vi.fn<(live: boolean) => void>()
   let tickets = 0
   const feed = (address = () => Promise.resolve(`http://service/live/projects/p?ticket=${(tickets += 1)}`)) =>
@@ -65,5 +65,12 @@ describe('the live feed', () => {
     await settled()
     FakeSource.last.sayRaw('task.done.v1', '{')
     expect(heard).not.toHaveBeenCalled()
+  })
+
+  it('says where it is from, without the ticket', async () => {
+    feed(() => Promise.resolve('https://media.example.com/api/v1/live/projects/p?ticket=t')).start()
+    await settled()
+    FakeSource.last.say('task.progressed.v1', { step: 1 })
+    expect(heard).toHaveBeenCalledExactlyOnceWith('task.progressed.v1', { step: 1 }, 'https://media.example.com')
   })
 })

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { PanelApi } from '../../src/panel/api.ts'
 import { LiveTasks, MOST_FEEDS } from '../../src/panel/live/tasks.ts'
 import type { PanelTask } from '../../src/panel/task.ts'
-import { task, view } from './events.ts'
+import { preview, progressed, SERVICE, task, view } from './events.ts'
 import { FakeSource } from './fakeSource.ts'
 
 beforeEach(() => {
@@ -21,7 +21,7 @@ describe('the tasks of a page', () => {
   const tasks = vi.fn((ids: readonly (string | number)[]) =>
     Promise.resolve(ids.map((id) => documents.get(Number(id))).filter((one) => one !== undefined)),
   )
-  const liveUrl = vi.fn((project: string | number) => Promise.resolve(`http://service/live/${project}?ticket=x`))
+  const liveUrl = vi.fn((project: string | number) => Promise.resolve(`${SERVICE}/live/${project}?ticket=x`))
   const act = vi.fn((id: string | number) => Promise.resolve({ task: documents.get(Number(id)), message: '' }))
   const api = { tasks, liveUrl, act } as unknown as PanelApi
   const page = () => new LiveTasks(api, (address) => new FakeSource(address))
@@ -29,7 +29,7 @@ describe('the tasks of a page', () => {
   beforeEach(() => {
     documents.clear()
     for (const mock of [tasks, liveUrl, act]) mock.mockClear()
-    liveUrl.mockImplementation((project) => Promise.resolve(`http://service/live/${project}?ticket=x`))
+    liveUrl.mockImplementation((project) => Promise.resolve(`${SERVICE}/live/${project}?ticket=x`))
   })
 
   it('share one feed by project and close it some time after the last of them', async () => {
@@ -78,6 +78,18 @@ describe('the tasks of a page', () => {
     expect(store.get(2)?.status).toBe('pending')
     expect(one).toHaveBeenCalled()
     expect(other).not.toHaveBeenCalled()
+  })
+
+  it('have a preview while they run, from where the feed is', async () => {
+    const store = page()
+    store.watch(task(), vi.fn())
+    await settled()
+    FakeSource.last.open()
+    FakeSource.last.say('task.processing.v1', view())
+    FakeSource.last.say('task.progressed.v1', progressed(0.5, preview('a')))
+    expect(store.get(1)?.preview).toBe(`${SERVICE}/api/v1/media/previews/t-1?link=a`)
+    FakeSource.last.say('task.done.v1', view({ status: 'done', phase: 'done', seq: 6 }))
+    expect(store.get(1)?.preview).toBeUndefined()
   })
 
   it('are asked for once the feed is open, because something may have happened before', async () => {

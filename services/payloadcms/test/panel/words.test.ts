@@ -4,8 +4,11 @@ import { readTask, type PanelTask } from '../../src/panel/task.ts'
 import {
   bytesInWords,
   factsOf,
+  outlookInWords,
   percentOf,
   phaseInWords,
+  previewInWords,
+  reminderInWords,
   secondsInWords,
   stepsInWords,
   titleOf,
@@ -39,6 +42,28 @@ describe('what the panel says', () => {
     expect(stepsInWords(task())).toBeUndefined()
   })
 
+  it('tells when an open task will be done, and of a deadline that is in danger', () => {
+    const now = new Date('2040-01-01T12:00:00')
+    const estimate = { p50At: '2040-01-01T12:05:00', p90At: '2040-01-02T12:00:00' }
+    const said = outlookInWords(task({ estimate, deadline: 'unlikely' }), now)
+    expect(said).toMatch(/^Probably done at .*05.*, almost certainly on .*\. The deadline will probably be missed\.$/)
+    expect(outlookInWords(task({ estimate, deadline: 'likely' }), now)).not.toContain('deadline')
+    expect(outlookInWords(task({ phase: 'scheduled', status: 'pending', startAt: estimate.p50At }), now)).toMatch(
+      /^Starts at/,
+    )
+    expect(outlookInWords(task({ estimate, status: 'done' }), now)).toBeUndefined()
+    expect(outlookInWords(task(), now)).toBeUndefined()
+  })
+
+  it('tells of a reminder when it was for, what it says, and that it came late', () => {
+    const now = new Date('2040-01-01T12:00:00')
+    const at = '2040-01-01T11:00:00'
+    expect(reminderInWords({ at, note: 'call', lateSeconds: 65 }, now)).toMatch(
+      /^Reminder at .* \(told 1 min 5 s late\): call$/,
+    )
+    expect(reminderInWords({ at }, now)).not.toContain('late')
+  })
+
   it('rounds as people do', () => {
     expect([0.2, 59, 60, 3700].map(secondsInWords)).toEqual(['1 s', '59 s', '1 min', '1 h 1 min'])
     expect([512, 999_600, 12_345_678].map(bytesInWords)).toEqual(['512 B', '1.0 MB', '12 MB'])
@@ -51,6 +76,11 @@ describe('what the panel says', () => {
       ['Size', '44 kB'],
       ['Type', 'audio/wav'],
     ])
+  })
+
+  it('does not call a preview a result', () => {
+    expect(previewInWords({ medium: 'image' })).toBe('Preview: the picture so far')
+    expect(previewInWords({ medium: 'video' })).toBe('Preview: a frame from the middle of the clip, so far')
   })
 
   it('calls a task without a title by its prompt', () => {
@@ -72,5 +102,9 @@ describe('reading a document', () => {
     expect(readTask({ status: 'waiting' })).toBeUndefined()
     expect(readTask({ id: 1, status: 'unheard of' })).toBeUndefined()
     expect(readTask(undefined)).toBeUndefined()
+  })
+
+  it('takes no preview from a document, which has none', () => {
+    expect(readTask({ id: 1, status: 'processing', preview: 'https://elsewhere.example.com' })?.preview).toBeUndefined()
   })
 })

@@ -1,14 +1,18 @@
 """What scheduling's handlers need of their private tables and of their picture of the workers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from contracts.budgets import Spending
 from contracts.media import Medium
-from contracts.tasks import Phase, Task
+from contracts.pauses import Pauses
+from contracts.projects import Project
+from contracts.tasks import Phase, Priority, Task
 from contracts.workers import WorkerStatus
 
+from scheduling.domain.backlog import Kind
 from scheduling.domain.company import Company
 from scheduling.domain.leading import Leadership
 from scheduling.domain.usage import Usage
@@ -33,6 +37,43 @@ class Entry:
     company: Company
     outgrown_mb: int
     """The memory of the largest device that an attempt did not fit."""
+    series_id: str | None
+    held: bool
+    """Its time has come, and it waits for another instance of its series to end."""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How much there is to do, and how many are at it."""
+
+    queued: Mapping[Kind, int]
+    """Tasks whose time has come."""
+    running: Mapping[Kind, int]
+    """Tasks that workers have."""
+    busy_workers: Mapping[tuple[Medium, str], int]
+    """Workers that have any, by medium and model."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What was heard of a task, by whichever replica heard it first."""
+
+    task: Task
+    new_phase: bool
+    """Whether it is in another phase, or another attempt, than was heard before."""
+    charged_seconds: float
+    """GPU time that its project was charged for it."""
+
+
+class Depth(NamedTuple):
+    """How many tasks of a project and priority may start and have not."""
+
+    medium: Medium
+    project_id: str
+    priority: Priority
+    tasks: int
+    oldest: datetime
+    """Since when the longest of them has waited."""
 
 
 class Queue(Protocol):
@@ -62,8 +103,16 @@ class Queue(Protocol):
     async def held(self, medium: Medium) -> Sequence[Entry]:
         """Tasks that workers have: assigned to one, or being run."""
 
-    async def look_again(self, task_id: str, at: datetime) -> None:
-        """Nobody looks again at what was let go of."""
+    async def under_way(self) -> Sequence[Entry]:
+        """Tasks of all media that have begun and not ended: workers have them, or their results are being stored."""
+
+    async def held_of(self, project_ids: Collection[str]) -> Sequence[Entry]:
+        """The same of these projects, of all media."""
+
+    async def backlog(self, now: datetime) -> Backlog: ...
+
+    async def look_again(self, task_id: str, seq: int, at: datetime) -> None:
+        """Has the task looked at then, unless it was let go of or has moved on from `seq`."""
 
     async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
         """Puts off the look at these task attempts of the worker."""
@@ -71,15 +120,80 @@ class Queue(Protocol):
     async def renew_all(self, until: datetime) -> None:
         """Puts off the look at everything that workers have."""
 
+    async def hold(self, task_id: str, look_again_at: datetime) -> None:
+        """Remembers that the task, whose time has come, waits for another of its series."""
+
+    async def wake_held(self, series_id: str, now: datetime) -> bool:
+        """Has those that wait in this series looked at now; says whether there are any."""
+
+    async def wake_needing(self, task_id: str, now: datetime) -> bool:
+        """Has those that wait for the task's result looked at now; says whether there are any."""
+
+    async def of_series(self, series_id: str) -> Sequence[str]:
+        """The ids of the tasks of the series that have not ended."""
+
     async def due(self, now: datetime) -> Sequence[Entry]: ...
 
     async def next_due(self) -> datetime | None: ...
 
 
-class Ledger(Protocol):
-    """What projects have used lately."""
+class Depths(Protocol):
+    async def of_queue(self, now: datetime) -> Sequence[Depth]: ...
 
-    async def all(self) -> dict[str, Usage]: ...
+
+@dataclass(frozen=True)
+class DueReminder:
+    task_id: str
+    moment: datetime
+    """The one that was asked for; with the task it says which reminder this is."""
+
+
+class Reminders(Protocol):
+    """What is to be said of tasks, and was said of those that have not ended. Replicas share it."""
+
+    async def keep(self, task_id: str, moments: Sequence[datetime]) -> None:
+        """Each is due at its moment, unless it is kept already."""
+
+    async def take(self, now: datetime, until: datetime, limit: int) -> Sequence[DueReminder]:
+        """What is due, put off to `until` for everybody else."""
+
+    async def settle(self, reminder: DueReminder) -> None:
+        """It was said and heard: it is kept, and never due again."""
+
+    async def drop(self, reminder: DueReminder) -> None: ...
+
+    async def forget(self, task_id: str) -> None:
+        """Drops all of the task's."""
+
+    async def next_due(self) -> datetime | None: ...
+
+
+class Ledger(Protocol):
+    """What projects have been charged."""
+
+    async def all(self) -> dict[str, Usage]:
+        """What they have used lately."""
+
+    async def spent(self, project_ids: Collection[str], month: datetime) -> dict[str, Spending]:
+        """What each of these projects has been charged in the month that begins then, and in all."""
+
+    async def charged(self) -> Sequence[str]:
+        """The ids of all that were ever charged."""
+
+    async def most_charged(self, limit: int) -> Mapping[str, float]:
+        """Those that were charged the most, each with all the seconds it ever was."""
+
+
+class RememberedPauses(Protocol):
+    """What operators have paused, as it was at most a few seconds ago."""
+
+    async def get(self, id: str) -> Pauses | None: ...
+
+
+class Projects(Protocol):
+    """What operators say of projects, as it was at most a few seconds ago."""
+
+    async def get(self, id: str) -> Project | None: ...
 
 
 @dataclass(frozen=True)

@@ -20,3 +20,5 @@ class SchedulingSettings(ProcessSettings):
     """How fast a project's past use of GPUs is forgotten when shares are compared."""
     first_retry: Duration = timedelta(seconds=2)
     longest_retry: Duration = timedelta(minutes=5)
+    reminder_late_after: Duration = timedelta(seconds=30)
+    """A reminder that is said later than that is marked as late."""

@@ -133,6 +133,16 @@ def staged_for_nobody(task: Task | None, attempt: int, key: str) -> bool:
     return attempt < task.attempt and not kept_for_the_next
 
 
+def shows_previews(task: Task | None, project_id: str, attempt: str) -> bool:
+    """Whether how far the attempt has come is still to be seen, by this project."""
+    return (
+        task is not None
+        and task.project_id == project_id
+        and str(task.attempt) == attempt
+        and task.phase in (Phase.LOADING_MODEL, Phase.GENERATING, Phase.ENCODING)
+    )
+
+
 @dataclass(frozen=True)
 class Span:
     """Bytes from `start` up to, not including, `end`."""

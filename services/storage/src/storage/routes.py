@@ -2,22 +2,23 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from chassis.auth import API_KEY, API_KEY_IN_QUERY, ApiKeys, ProjectOf
 from chassis.problems import answers
 from contracts.errors import FieldProblem, InvalidRequest, RangeNotSatisfiable
-from contracts.views import API, MediaView
+from contracts.views import API, MediaLink, MediaView
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 
 from storage.domain import read_range
 from storage.handlers.linking import Linking
+from storage.handlers.previewing import Previewing
 from storage.handlers.serving import Part, Served, Serving
 from storage.handlers.uploading import Uploading
 
@@ -27,9 +28,9 @@ SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
-    "Cache-Control": "private, max-age=31536000, immutable",
-    "Accept-Ranges": "bytes",
 }
+CAN_BE_KEPT = {"Cache-Control": "private, max-age=31536000, immutable", "Accept-Ranges": "bytes"}
+PREVIEW_TYPE = "image/webp"
 
 BINARY = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 FILE: dict[int | str, dict[str, Any]] = {
@@ -51,29 +52,6 @@ class LinkRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     expires_in: int = Field(default=3600, ge=60, le=86_400, description="Seconds.")
-
-
-class MediaLink(BaseModel):
-    """Addresses that open one file, its thumbnail and its manifest without a key, for whoever has them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    thumbnail_url: str | None
-    manifest_url: str | None
-    expires_at: AwareDatetime
-
-    @classmethod
-    def to(cls, media: MediaView, token: str, expires_at: datetime) -> Self:
-        def linked(url: str | None) -> str | None:
-            return f"{url}?link={token}" if url else None
-
-        return cls(
-            url=f"{media.url}?link={token}",
-            thumbnail_url=linked(media.thumbnail_url),
-            manifest_url=linked(media.manifest_url),
-            expires_at=expires_at,
-        )
 
 
 def project_of_viewer(linking: Linking, keys: ApiKeys) -> ProjectOf:
@@ -159,13 +137,32 @@ def media_routes(
     return router
 
 
+def preview_routes(previewing: Previewing) -> APIRouter:
+    router = APIRouter(prefix=f"{API}/media", tags=["media"], responses=answers(401, 404, 422, 503))
+
+    @router.get(
+        "/previews/{task_id}",
+        summary="How far a running task has come, as a small WebP picture, by a link of its live feed",
+        response_class=Response,
+        responses={200: {"description": "The picture", "content": {PREVIEW_TYPE: BINARY["content"]["*/*"]}}},
+    )
+    async def preview(
+        task_id: str, link: Annotated[str, Query(description="Of the `preview_url` of the live feed.")] = ""
+    ) -> Response:
+        content = await previewing.open(task_id, link)
+        # The next one has another link, and this one is not to be seen when the task has ended.
+        return Response(content, headers={**SAFE, "Cache-Control": "no-store"}, media_type=PREVIEW_TYPE)
+
+    return router
+
+
 async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
     while chunk := await file.read(CHUNK):
         yield chunk
 
 
 async def _serve(serving: Serving, served: Served, request: Request) -> Response:
-    headers = {**SAFE, "ETag": served.etag}
+    headers = {**SAFE, **CAN_BE_KEPT, "ETag": served.etag}
     if served.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")

@@ -14,6 +14,9 @@ class StorageSettings(ProcessSettings):
     """Where a file lies while it is checked."""
     media_link_keys: SecretStr = Field(min_length=44)
     """Fernet keys for links that open one file for a while, comma separated; the first makes them, all open them."""
+    preview_link_keys: SecretStr | None = Field(default=None, min_length=44)
+    """Fernet keys for links to previews, comma separated, which notification makes with the first; without, no link
+    opens."""
     storage_largest_upload: int = 200 * 1024 * 1024
     """Bytes."""
     storage_at_once: int = 4

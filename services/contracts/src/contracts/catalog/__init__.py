@@ -9,10 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.catalog.parameters import Parameter, Visibility
-from contracts.catalog.requests import RequestValidator, SubmitFields
+from contracts.catalog.requests import RequestValidator, SubmitFields, input_allowed
 from contracts.catalog.schema import (
     BundledSource,
     Catalog,
+    EditingSource,
     FolderSource,
     Generator,
     HubSource,
@@ -26,6 +27,7 @@ __all__ = [
     "BundledSource",
     "Catalog",
     "CatalogError",
+    "EditingSource",
     "FolderSource",
     "Generator",
     "HubSource",
@@ -37,6 +39,7 @@ __all__ = [
     "Speedups",
     "SubmitFields",
     "Visibility",
+    "input_allowed",
     "read_catalog",
 ]
 

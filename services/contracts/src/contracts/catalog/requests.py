@@ -1,6 +1,6 @@
 """Requests checked against the catalog, and the schemas by which the API describes them.
 
-One pydantic model per catalog entry is built once, when the catalog is read; a request is validated
+One pydantic model per catalog entry is built once in a process, when first a validator is made; a request is validated
 by its model's own, and the problems it raises name the field, what the catalog allows and what came.
 """
 
@@ -8,18 +8,22 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Annotated, Any, Literal, Union
+from datetime import timedelta
+from functools import cache, partial
+from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     JsonValue,
+    Tag,
     TypeAdapter,
     ValidationError,
     create_model,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -33,10 +37,49 @@ from contracts.catalog.parameters import (
 )
 from contracts.catalog.schema import Catalog, InputSlot, ModelEntry
 from contracts.errors import MOST_PROBLEMS, FieldProblem, InvalidRequest
-from contracts.identifiers import MediaId, Moment, PlainText, Tag
-from contracts.tasks import MAX_TAGS, Priority, TaskRequest
+from contracts.identifiers import MediaId, Moment, PlainText, TaskId
+from contracts.identifiers import Tag as TaskTag
+from contracts.tasks import MAX_REMINDERS, MAX_TAGS, Priority, Reminder, TaskRequest
 
 SHOWN_OF_GIVEN = 200
+FURTHEST_AHEAD = timedelta(days=730)
+"""Nobody plans a film by the hour for longer; further dates are slips of the hand."""
+
+
+class ReminderFields(Reminder):
+    """A reminder as it is asked for: either `at` or `before_due_seconds` says when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: Moment | None = Field(default=None, description="When to say it.")
+    before_due_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=int(FURTHEST_AHEAD.total_seconds()),
+        strict=True,
+        description="How long before `due_at` to say it.",
+    )
+    note: PlainText | None = Field(default=None, max_length=200, description="Comes back with the reminder.")
+
+    @model_validator(mode="after")
+    def _check_that_one_says_when(self) -> Self:
+        if (self.at is None) == (self.before_due_seconds is None):
+            raise ValueError("either at or before_due_seconds must say when, and not both")
+        return self
+
+
+class FromTask(BaseModel):
+    """The result of another task of the project, once it is done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    from_task: TaskId
+
+
+Input = Annotated[
+    Annotated[MediaId, Tag("file")] | Annotated[FromTask, Tag("task")],
+    Discriminator(lambda given: "task" if isinstance(given, dict | FromTask) else "file"),
+]
 
 
 class SubmitFields(BaseModel):
@@ -45,16 +88,21 @@ class SubmitFields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     priority: Priority = Priority.MEDIUM
-    tags: tuple[Tag, ...] = Field(default=(), max_length=MAX_TAGS)
+    tags: tuple[TaskTag, ...] = Field(default=(), max_length=MAX_TAGS)
     title: PlainText | None = Field(default=None, max_length=200)
     client_ref: PlainText | None = Field(
         default=None, max_length=200, description="Your own id; comes back in every event."
     )
+    start_at: Moment | None = Field(default=None, description="Not to be started before.")
+    due_at: Moment | None = Field(default=None, description="The deadline: when the result is needed.")
     expires_at: Moment | None = Field(default=None, description="Give up when not started by then.")
+    reminders: tuple[ReminderFields, ...] = Field(
+        default=(), max_length=MAX_REMINDERS, description="When to be told of the task, should it not have ended."
+    )
 
 
 class RequestValidator:
-    """Turns raw requests into `TaskRequest`s. Build one per catalog and keep it."""
+    """Turns raw requests into `TaskRequest`s."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -72,6 +120,18 @@ class RequestValidator:
         The digest is taken before random defaults are drawn, so the same request always has the same.
         Raises `InvalidRequest`.
         """
+        entry, plain = self._checked(raw)
+        return _task_request(plain, entry, randomness), _digest(plain)
+
+    def content(self, raw: Mapping[str, Any]) -> str:
+        """The digest of what makes the result: model, parameters and inputs, before random defaults are drawn.
+
+        Raises `InvalidRequest`.
+        """
+        _entry, plain = self._checked(raw)
+        return _digest({name: plain[name] for name in ("model", "params", "inputs")})
+
+    def _checked(self, raw: Mapping[str, Any]) -> tuple[ModelEntry, dict[str, Any]]:
         entry = self._entry(raw.get("model"))
         try:
             checked = self._models[entry.key].model_validate(raw)
@@ -80,8 +140,7 @@ class RequestValidator:
                 f"{error.error_count()} field(s) of the request do not fit model {entry.key}",
                 [_field_problem(details, entry) for details in error.errors(include_url=False)[:MOST_PROBLEMS]],
             ) from None
-        plain = checked.model_dump(mode="json")
-        return _task_request(plain, entry, randomness), _digest(plain)
+        return entry, checked.model_dump(mode="json")
 
     def _entry(self, key: object) -> ModelEntry:
         entry = self._catalog.get(key) if isinstance(key, str) else None
@@ -102,7 +161,8 @@ def _task_request(plain: Mapping[str, Any], entry: ModelEntry, randomness: rando
     return TaskRequest(
         **{name: plain[name] for name in ("model", *SubmitFields.model_fields)},
         params=params,
-        inputs={name: media for name, media in plain["inputs"].items() if media is not None},
+        inputs={name: given for name, given in plain["inputs"].items() if isinstance(given, str)},
+        needs={name: given["from_task"] for name, given in plain["inputs"].items() if isinstance(given, dict)},
         medium=entry.medium,
         time_limit_seconds=entry.time_limit_minutes * 60,
         max_failures=entry.attempts,
@@ -113,6 +173,7 @@ def _digest(plain: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+@cache
 def _request_model(entry: ModelEntry) -> type[BaseModel]:
     name = "".join(part.capitalize() for part in entry.key.replace(".", "-").split("-"))
     params = _closed_model(f"{name}Params", {n: _field(p) for n, p in entry.open_parameters.items()})
@@ -135,8 +196,8 @@ def _closed_model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
 
 def _input_field(slot: InputSlot) -> Any:
     if slot.required:
-        return MediaId, Field(description=slot.description)
-    return MediaId | None, Field(default=None, description=slot.description)
+        return Input, Field(description=slot.description)
+    return Input | None, Field(default=None, description=slot.description)
 
 
 def _field(parameter: Parameter) -> Any:
@@ -170,6 +231,9 @@ def _check_step(parameter: IntegerParameter, value: int) -> int:
 
 def _field_problem(details: ErrorDetails, entry: ModelEntry) -> FieldProblem:
     location = [str(part) for part in details["loc"]]
+    if location[0] == "inputs":
+        # What follows is which of the kinds of input it was taken for.
+        location = location[:2]
     return FieldProblem(
         field=".".join(location),
         detail=details["msg"].removeprefix("Value error, "),
@@ -183,7 +247,11 @@ _FIXED: Mapping[str, Callable[[], JsonValue]] = {
     "tags": lambda: {"max_items": MAX_TAGS, "max_length": 64},
     "title": lambda: {"max_length": 200},
     "client_ref": lambda: {"max_length": 200},
-    "expires_at": lambda: "a date and time with an offset, as in RFC 3339",
+    "reminders": lambda: {
+        "max_items": MAX_REMINDERS,
+        "each": {"either": ["at", "before_due_seconds"], "note": {"max_length": 200}},
+    },
+    **dict.fromkeys(("start_at", "due_at", "expires_at"), lambda: "a date and time with an offset, as in RFC 3339"),
 }
 
 
@@ -194,13 +262,20 @@ def _allowed(location: list[str], entry: ModelEntry) -> JsonValue:
         case ["params", *_]:
             return {"parameters": list(entry.open_parameters)}
         case ["inputs", name, *_] if name in entry.inputs:
-            return f"the id of a stored {entry.inputs[name].medium.value} of the same project"
+            return input_allowed(entry.inputs[name])
         case ["inputs", *_]:
             return {"inputs": list(entry.inputs)}
         case [name, *_] if name in _FIXED:
             return _FIXED[name]()
         case _:
             return {"fields": ["model", "params", "inputs", *SubmitFields.model_fields]}
+
+
+def input_allowed(slot: InputSlot) -> str:
+    """What may be given for an input, in words."""
+    return (
+        f'the id of a stored {slot.medium.value} of the same project, or of a task that makes one as {{"from_task": …}}'
+    )
 
 
 def _shown(value: Any) -> JsonValue:

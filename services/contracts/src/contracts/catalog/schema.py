@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
-from contracts.catalog.parameters import Parameter, Strict, Visibility
+from contracts.catalog.parameters import IntegerParameter, Parameter, Strict, Visibility
 from contracts.identifiers import ModelKey, Name
 from contracts.media import Medium
 
@@ -28,7 +28,7 @@ class InputSlot(Strict):
 
 
 class BundledSource(Strict):
-    """Weights made by this project's own script; see `gpu_worker.engine.tiny_models`."""
+    """Weights that come with the worker; see `gpu_worker.engine.shipped_models`."""
 
     kind: Literal["bundled"]
     name: str
@@ -63,6 +63,16 @@ class HubSource(Strict):
         return f"hub:{self.repo}"
 
 
+class EditingSource(Strict):
+    """No weights: files of the project are cut together by this project's own code."""
+
+    kind: Literal["editing"]
+
+    @property
+    def origin(self) -> str:
+        return self.kind
+
+
 class Generator(StrEnum):
     """What goes in and what comes out; chooses the code that runs the pipeline."""
 
@@ -71,10 +81,17 @@ class Generator(StrEnum):
     TEXT_TO_VIDEO = "text_to_video"
     IMAGE_TO_VIDEO = "image_to_video"
     TEXT_TO_AUDIO = "text_to_audio"
+    MUX = "video_and_audio_to_video"
+    CONCAT = "videos_to_video"
 
     @property
     def medium(self) -> Medium:
         return Medium(self.value.rpartition("_")[2])
+
+    @property
+    def edits(self) -> bool:
+        """Whether it cuts files together, for which no model and no GPU is needed."""
+        return self in (Generator.MUX, Generator.CONCAT)
 
 
 class OutputFormat(StrEnum):
@@ -148,13 +165,14 @@ class ModelEntry(Strict):
     medium: Medium
     generator: Generator
     pipeline: str
-    """Class name in `diffusers`."""
-    source: Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
+    """Class name in `diffusers`; for editing, `PyAV`."""
+    source: Annotated[BundledSource | FolderSource | HubSource | EditingSource, Field(discriminator="kind")]
     shares: ModelKey | None = None
     """The entry whose loaded components this one reuses through `from_pipe`."""
     pinned: bool = False
     """Whether its weights stay loaded, once they are, whatever else is asked for."""
-    dtype: Literal["float32", "float16", "bfloat16"]
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Of the weights."""
     needs: Needs
     load_seconds: float = Field(gt=0)
     """About how long loading takes; what a switch of models costs."""
@@ -173,14 +191,21 @@ class ModelEntry(Strict):
     parameters: dict[Name, Parameter]
     inputs: dict[Name, InputSlot] = Field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        """By the key, for its parameters are in dicts, which have none."""
+        return hash(self.key)
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         if self.generator.medium is not self.medium:
             raise ValueError(f"{self.generator.value} does not make {self.medium.value}")
         if self.output.format.medium is not self.medium:
             raise ValueError(f"{self.output.format.value} does not hold {self.medium.value}")
-        if (self.medium is Medium.VIDEO) != (self.output.frame_rate is not None):
-            raise ValueError("output.frame_rate names a parameter for video, and only for video")
+        if self.generator.edits != isinstance(self.source, EditingSource):
+            raise ValueError("source.kind is editing for what cuts files together, and only for that")
+        chosen = self.medium is Medium.VIDEO and not self.generator.edits
+        if chosen != (self.output.frame_rate is not None):
+            raise ValueError("output.frame_rate names a parameter for video that is generated, and only for that")
         if self.output.frame_rate and self.output.frame_rate not in self.parameters:
             raise ValueError(f"output.frame_rate names {self.output.frame_rate!r}, which is no parameter")
         if self.speedups.first_block_cache is not None and self.batching.max > 1:
@@ -218,6 +243,16 @@ class ModelEntry(Strict):
     def sizes(self, params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """The parameters that decide how much memory a run takes."""
         return {name: params.get(name, p.default) for name, p in self.parameters.items() if p.size}
+
+    def work(self, params: Mapping[str, JsonValue]) -> float:
+        """How much a run has to do, about: 1 at the defaults, and as many times more as its sizes and whole numbers are
+        larger. Steps, frames and pixels count alike; what grows faster than they do is for measurements to say."""
+        factor = 1.0
+        for name, p in self.parameters.items():
+            counts = p.for_pipeline and not p.per_item and (p.size or isinstance(p, IntegerParameter))
+            if counts and (usual := _above_zero(p.default)):
+                factor *= (_above_zero(params.get(name)) or usual) / usual
+        return factor
 
     def most_together(self, params: Mapping[str, JsonValue]) -> int:
         """How many tasks with these parameters may share one forward pass: fewer when each is larger than usual."""

@@ -26,7 +26,11 @@ class CloudEvent(BaseModel):
     time: AwareDatetime | None = None
     datacontenttype: str = "application/json"
     correlationid: PlainText | None = Field(default=None, max_length=512)
-    traceparent: Annotated[str | None, BeforeValidator(trace_parent)] = None
+    traceparent: Annotated[str | None, BeforeValidator(trace_parent)] = Field(
+        default=None,
+        description="W3C Trace Context. Whoever publishes through daprd gives the same as `traceid`, "
+        "or daprd puts its own in the place of both.",
+    )
     data: dict[str, Any]
     """Looked into by `parse`, as the type says."""
 

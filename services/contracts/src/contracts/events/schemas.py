@@ -1,19 +1,24 @@
 """Every event's data, its versioned types and its topics."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from contracts.errors import MalformedEvent, Problem
 from contracts.events.envelope import CloudEvent, Event, reasons
-from contracts.identifiers import ProjectId, RequestKey, TaskId, WorkerId
+from contracts.identifiers import Moment, PlainText, ProjectId, RequestKey, Tag, TaskId, WorkerId
 from contracts.media import Medium
-from contracts.tasks import Phase, ProcessingProgress, Task
+from contracts.operators import OperatorName
+from contracts.tasks import Phase, ProcessingProgress, Status, Task
 from contracts.topics import (
     ASSIGNMENTS,
     DEAD_LETTERS,
+    FEED_WATCHERS,
+    OPERATOR_ACTIONS,
     QUEUE_UPDATES,
+    REMINDERS,
     TASK_CONTROL,
     TASK_EVENTS,
     TASK_REQUESTS,
@@ -21,6 +26,9 @@ from contracts.topics import (
     WORKER_HEARTBEATS,
 )
 from contracts.workers import WorkerStatus
+
+MOST_PARTS = 50
+"""That are watched, in one event: with the longest tags as JSON writes them these still fit into it."""
 
 
 class TaskRequested(Event):
@@ -54,6 +62,7 @@ class TaskChanged(Event):
 
     types = (
         "task.accepted.v1",
+        "task.scheduled.v1",
         "task.queued.v1",
         "task.assigned.v1",
         "task.processing.v1",
@@ -63,10 +72,43 @@ class TaskChanged(Event):
         "task.failed.v1",
         "task.cancelled.v1",
         "task.expired.v1",
+        "task.blocked.v1",
+        "task.skipped.v1",
     )
     topics = (TASK_EVENTS,)
 
     task: Task
+
+
+class TaskReminder(Event):
+    """A moment has come at which somebody wants to be reminded of a task, which has not ended."""
+
+    types = ("task.reminder.v1",)
+    topics = (REMINDERS,)
+
+    project_id: ProjectId
+    task_id: TaskId
+    title: str | None = None
+    client_ref: str | None = None
+    tags: tuple[str, ...] = ()
+    status: Status
+    phase: Phase
+    at: AwareDatetime
+    """The moment that was asked for."""
+    due_at: AwareDatetime | None = None
+    note: str | None = None
+    late_seconds: float | None = Field(default=None, ge=0)
+    """How long after its moment it was told, if that was late."""
+
+    @classmethod
+    def of(cls, task: Task, at: datetime, note: str | None) -> Self:
+        named = ("project_id", "title", "client_ref", "tags", "status", "phase", "due_at")
+        return cls(**{name: getattr(task, name) for name in named}, task_id=task.id, at=at, note=note)
+
+    def told(self, now: datetime, late_after: timedelta) -> Self:
+        """As it is to be told now: marked, if it comes later than `late_after`."""
+        late = now - self.at
+        return self.model_copy(update={"late_seconds": late.total_seconds()}) if late > late_after else self
 
 
 class FeedGrew(Event):
@@ -89,6 +131,29 @@ class TaskProgressed(Event):
     attempt: int
     phase: Phase
     progress: ProcessingProgress
+    preview_step: int | None = None
+    """The step that the attempt's preview in staging shows, when there is a new one."""
+
+
+class WatchedPart(BaseModel):
+    """What somebody watches: all of a project, one of its tasks, or its tasks with a tag."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project_id: ProjectId
+    task_id: TaskId | None = None
+    tag: Tag | None = None
+
+
+class FeedWatched(Event):
+    """Somebody watches these live, and will still do so for a while: tells workers what previews are looked at."""
+
+    types = ("feed.watched.v1",)
+    topics = (FEED_WATCHERS,)
+
+    parts: tuple[WatchedPart, ...] = Field(min_length=1, max_length=MOST_PARTS)
+    seconds: float = Field(gt=0, le=60)
+    """How long this holds, unless it is said again."""
 
 
 class Assignment(Event):
@@ -119,6 +184,18 @@ class CancelRequested(Event):
     attempt: int
 
 
+class DrainRequested(Event):
+    """Take no more work from now on, or take some again; what runs goes on. The worker's next heartbeat says so."""
+
+    types = ("worker.drain-requested.v1",)
+    topics = (TASK_CONTROL,)
+
+    worker_id: WorkerId
+    drain: bool
+    """False has it take work again."""
+    by: PlainText = Field(max_length=100)
+
+
 class WorkerHeartbeat(Event):
     """A worker lives; naming a run in it renews the run's lease."""
 
@@ -135,6 +212,24 @@ class QueueGrew(Event):
     topics = (QUEUE_UPDATES,)
 
     medium: Medium
+
+
+class OperatorActed(Event):
+    """An operator does something where no audit is kept. Said before it is done, and written down by who keeps it."""
+
+    types = ("operator.acted.v1",)
+    topics = (OPERATOR_ACTIONS,)
+
+    at: Moment
+    action: Annotated[str, StringConstraints(pattern=r"^webhooks?\.[a-z-]+$", max_length=64)]
+    """About webhooks, as nobody else says this: what others do, they do not do by this event."""
+    target: PlainText = Field(max_length=255)
+    before: JsonValue
+    after: JsonValue
+    """As it is to become: who dies in between has left word of what was begun."""
+    operator: OperatorName
+    address: PlainText = Field(max_length=100)
+    correlation_id: PlainText = Field(max_length=128)
 
 
 class DeadLetter(Event):
@@ -154,12 +249,16 @@ EVENTS: tuple[type[Event], ...] = (
     TaskRequested,
     TaskRejected,
     TaskChanged,
+    TaskReminder,
     FeedGrew,
     TaskProgressed,
+    FeedWatched,
     Assignment,
     CancelRequested,
+    DrainRequested,
     WorkerHeartbeat,
     QueueGrew,
+    OperatorActed,
     DeadLetter,
 )
 

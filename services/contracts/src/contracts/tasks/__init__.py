@@ -1,23 +1,7 @@
 """The task: its record, its one state machine, its retries."""
 
 from contracts.tasks.failures import TIME_LIMIT_EXCEEDED, TOO_LONG_TOGETHER, WORKER_LOST
-from contracts.tasks.record import (
-    MAX_TAGS,
-    Checkpoint,
-    Owner,
-    Phase,
-    Priority,
-    ProcessingProgress,
-    ReplayOf,
-    Status,
-    Task,
-    TaskRequest,
-)
-from contracts.tasks.retries import Backoff, after_failure
-from contracts.tasks.transitions import (
-    PICK_UP_WITHIN,
-    STORE_WITHIN,
-    TRANSITIONS,
+from contracts.tasks.moves import (
     Advance,
     Assign,
     Cancel,
@@ -27,15 +11,41 @@ from contracts.tasks.transitions import (
     Move,
     Prioritise,
     Produce,
+    Release,
     RequestCancel,
     Resubmit,
     RetryLater,
+    Skip,
+    Supply,
     TakeBack,
-    apply,
 )
+from contracts.tasks.record import (
+    MAX_REMINDERS,
+    MAX_TAGS,
+    Checkpoint,
+    Estimate,
+    GraphPart,
+    Outlook,
+    Owner,
+    Phase,
+    Priority,
+    ProcessingProgress,
+    Reminder,
+    ReplayOf,
+    Status,
+    Task,
+    TaskRequest,
+)
+from contracts.tasks.recurrence import MISSED_AFTER, Missed, Overlap, SeriesPart
+from contracts.tasks.retries import Backoff, after_failure
+from contracts.tasks.spans import context_of, run_of, spans_of
+from contracts.tasks.transitions import PICK_UP_WITHIN, STORE_WITHIN, TRANSITIONS, apply
+from contracts.tasks.usage import Waste, gpu_seconds, wasted_seconds
 
 __all__ = [
+    "MAX_REMINDERS",
     "MAX_TAGS",
+    "MISSED_AFTER",
     "PICK_UP_WITHIN",
     "STORE_WITHIN",
     "TIME_LIMIT_EXCEEDED",
@@ -48,23 +58,39 @@ __all__ = [
     "Cancel",
     "Checkpoint",
     "Complete",
+    "Estimate",
     "Expire",
     "Fail",
+    "GraphPart",
+    "Missed",
     "Move",
+    "Outlook",
+    "Overlap",
     "Owner",
     "Phase",
     "Prioritise",
     "Priority",
     "ProcessingProgress",
     "Produce",
+    "Release",
+    "Reminder",
     "ReplayOf",
     "RequestCancel",
     "Resubmit",
     "RetryLater",
+    "SeriesPart",
+    "Skip",
     "Status",
+    "Supply",
     "TakeBack",
     "Task",
     "TaskRequest",
+    "Waste",
     "after_failure",
     "apply",
+    "context_of",
+    "gpu_seconds",
+    "run_of",
+    "spans_of",
+    "wasted_seconds",
 ]

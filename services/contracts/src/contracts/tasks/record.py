@@ -1,17 +1,21 @@
 """The task record: the only truth about a task."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal, assert_never
+from typing import Annotated, Literal, assert_never
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, computed_field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, computed_field
 
 from contracts.errors import Problem
-from contracts.identifiers import MediaId, ModelKey, Name, ProjectId, Tag, TaskId
+from contracts.identifiers import GraphId, MediaId, ModelKey, Name, NodeName, ProjectId, Tag, TaskId, trace_parent
 from contracts.media import MediaResult, Medium, ObjectKey, ProducedMedia
+from contracts.tasks.recurrence import SeriesPart
 
 MAX_TAGS = 5
+MAX_REMINDERS = 10
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Priority(StrEnum):
@@ -37,6 +41,10 @@ class Status(StrEnum):
 class Phase(StrEnum):
     """Where exactly a task is. Each phase belongs to one status, so the two cannot disagree."""
 
+    BLOCKED = "blocked"
+    """Waits for the results of other tasks, which are its inputs."""
+    SCHEDULED = "scheduled"
+    """Not to be started before its `start_at`."""
     QUEUED = "queued"
     ASSIGNED = "assigned"
     RETRY_WAIT = "retry_wait"
@@ -48,16 +56,20 @@ class Phase(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    SKIPPED = "skipped"
+    """Cancelled by a rule before it could start, rather than by a person; its error says which rule."""
 
     @property
     def status(self) -> Status:
         match self:
-            case Phase.QUEUED | Phase.ASSIGNED | Phase.RETRY_WAIT:
+            case Phase.BLOCKED | Phase.SCHEDULED | Phase.QUEUED | Phase.ASSIGNED | Phase.RETRY_WAIT:
                 return Status.PENDING
             case Phase.LOADING_MODEL | Phase.GENERATING | Phase.ENCODING | Phase.STORING:
                 return Status.PROCESSING
             case Phase.DONE | Phase.FAILED | Phase.CANCELLED | Phase.EXPIRED:
                 return Status(self.value)
+            case Phase.SKIPPED:
+                return Status.CANCELLED
             case unreachable:
                 assert_never(unreachable)
 
@@ -79,6 +91,8 @@ class Owner(StrEnum):
 
 OWNERS: Mapping[Phase, Owner] = MappingProxyType(
     {
+        Phase.BLOCKED: Owner.SCHEDULING,
+        Phase.SCHEDULED: Owner.SCHEDULING,
         Phase.QUEUED: Owner.SCHEDULING,
         Phase.ASSIGNED: Owner.SCHEDULING,
         Phase.RETRY_WAIT: Owner.SCHEDULING,
@@ -110,6 +124,28 @@ class Checkpoint(BaseModel):
     step: int = Field(gt=0)
 
 
+class Estimate(BaseModel):
+    """When a task was thought to be done, at `made_at`: as likely before `p50_at` as after it, nine times in ten
+    before `p90_at`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    made_at: AwareDatetime
+    p50_at: AwareDatetime
+    p90_at: AwareDatetime
+    seconds: float = Field(gt=0)
+    """What was added up, from when the task may start to its end, before what was learned of the error of such sums."""
+
+
+class Outlook(StrEnum):
+    """Whether the deadline will be kept, by the estimate."""
+
+    LIKELY = "likely"
+    AT_RISK = "at_risk"
+    """More likely than not, and less than nine times in ten."""
+    UNLIKELY = "unlikely"
+
+
 class ReplayOf(BaseModel):
     """The done task that a task repeats, and the result to compare with."""
 
@@ -117,6 +153,31 @@ class ReplayOf(BaseModel):
 
     task_id: TaskId
     media_id: MediaId
+
+
+class GraphPart(BaseModel):
+    """Which graph a task belongs to, and what it is called there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: GraphId
+    node: NodeName
+
+
+class Reminder(BaseModel):
+    """That somebody wants to be reminded of a task: `at` a moment, or so many seconds before it is due."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime | None = None
+    before_due_seconds: int | None = None
+    note: str | None = None
+
+    def moment(self, due_at: datetime | None) -> datetime | None:
+        """When to say it; None when it is counted from a deadline that is not there."""
+        if self.before_due_seconds is None or due_at is None:
+            return self.at
+        return due_at - min(timedelta(seconds=self.before_due_seconds), due_at - BEGINNING)
 
 
 class TaskRequest(BaseModel):
@@ -128,13 +189,24 @@ class TaskRequest(BaseModel):
     medium: Medium
     params: dict[str, JsonValue]
     inputs: dict[Name, MediaId] = {}
+    needs: dict[Name, TaskId] = {}
+    """Which inputs are the results of which other tasks. They are put into `inputs` once all of them are there."""
     priority: Priority = Priority.MEDIUM
     tags: tuple[Tag, ...] = Field(default=(), max_length=MAX_TAGS)
     title: str | None = Field(default=None, max_length=200)
     client_ref: str | None = Field(default=None, max_length=200)
+    start_at: AwareDatetime | None = None
+    due_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    reminders: tuple[Reminder, ...] = Field(default=(), max_length=MAX_REMINDERS)
     time_limit_seconds: float
     max_failures: int = Field(ge=1)
+
+    @property
+    def reminded_at(self) -> dict[datetime, Reminder]:
+        """Its reminders by the moment of each."""
+        moments = ((reminder.moment(self.due_at), reminder) for reminder in self.reminders)
+        return {moment.astimezone(UTC): reminder for moment, reminder in moments if moment is not None}
 
 
 class Task(TaskRequest):
@@ -150,8 +222,14 @@ class Task(TaskRequest):
     project_id: ProjectId
     request_digest: str
     correlation_id: str
-    traceparent: str | None = None
+    traceparent: Annotated[str | None, BeforeValidator(trace_parent)] = None
+    """Of the span in which it was asked for; its flag says whether the task's own spans are told."""
     replay_of: ReplayOf | None = None
+    series: SeriesPart | None = None
+    graph: GraphPart | None = None
+
+    estimate: Estimate | None = None
+    """Made when the task was accepted. What is thought of it since is told by who is asked."""
 
     phase: Phase = Phase.QUEUED
     phase_since: AwareDatetime
@@ -168,6 +246,8 @@ class Task(TaskRequest):
     deadline: AwareDatetime | None
     """When the watchdog looks, should the owner not have moved the task on by then."""
     not_before: AwareDatetime | None = None
+    supplied_at: AwareDatetime | None = None
+    """Since when all that it needs of other tasks is there."""
     worker_id: str | None = None
     cancel_requested: bool = False
     progress: ProcessingProgress | None = None
@@ -181,6 +261,24 @@ class Task(TaskRequest):
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
+
+    @property
+    def waits_since(self) -> datetime:
+        """Since when it would like to be run."""
+        return max(moment for moment in (self.created_at, self.start_at, self.supplied_at) if moment is not None)
+
+    def waits_for_its_time(self, now: datetime) -> bool:
+        """Whether it is not to be queued yet. What becomes of an instance of a series is decided at its time, even if
+        that has passed."""
+        return self.start_at is not None and (self.start_at > now or self.series is not None)
+
+    def outlook(self, estimate: Estimate | None) -> Outlook | None:
+        """None without a deadline, or while nothing is known."""
+        if self.due_at is None or estimate is None:
+            return None
+        if estimate.p90_at <= self.due_at:
+            return Outlook.LIKELY
+        return Outlook.AT_RISK if estimate.p50_at <= self.due_at else Outlook.UNLIKELY
 
     @computed_field  # type: ignore[prop-decorator]
     @property

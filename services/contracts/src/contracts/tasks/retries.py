@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.errors import Problem
+from contracts.tasks.moves import Fail, RetryLater
 from contracts.tasks.record import Task
-from contracts.tasks.transitions import Fail, RetryLater
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,37 @@ if nobody saved in between. Nobody else assigns a phase.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from contracts.errors import IllegalTransition, Problem, StaleAttempt
-from contracts.media import MediaResult, ProducedMedia
-from contracts.tasks.record import Checkpoint, Phase, Priority, ProcessingProgress, Status, Task
+from contracts.errors import IllegalTransition, StaleAttempt
+from contracts.tasks.moves import (
+    Advance,
+    Assign,
+    Cancel,
+    Complete,
+    Expire,
+    Fail,
+    Move,
+    Prioritise,
+    Produce,
+    Release,
+    RequestCancel,
+    Resubmit,
+    RetryLater,
+    Skip,
+    Supply,
+    TakeBack,
+)
+from contracts.tasks.record import Phase, Priority, Status, Task
+from contracts.tasks.spans import context_of
 
+AGAIN = frozenset({Phase.QUEUED, Phase.BLOCKED})
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
+        Phase.BLOCKED: frozenset({Phase.SCHEDULED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED, Phase.SKIPPED}),
+        Phase.SCHEDULED: frozenset({Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED, Phase.SKIPPED}),
         Phase.QUEUED: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED}),
         Phase.RETRY_WAIT: frozenset({Phase.ASSIGNED, Phase.CANCELLED, Phase.EXPIRED}),
         Phase.ASSIGNED: frozenset(
@@ -30,9 +50,10 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
         Phase.ENCODING: frozenset({Phase.STORING, Phase.QUEUED, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}),
         Phase.STORING: frozenset({Phase.DONE, Phase.RETRY_WAIT, Phase.FAILED, Phase.CANCELLED}),
         Phase.DONE: frozenset(),
-        Phase.FAILED: frozenset({Phase.QUEUED}),
-        Phase.CANCELLED: frozenset({Phase.QUEUED}),
-        Phase.EXPIRED: frozenset({Phase.QUEUED}),
+        Phase.FAILED: AGAIN,
+        Phase.CANCELLED: AGAIN,
+        Phase.EXPIRED: AGAIN,
+        Phase.SKIPPED: AGAIN,
     }
 )
 
@@ -44,117 +65,6 @@ SHARE_A_DEVICE = (Phase.LOADING_MODEL, Phase.GENERATING)
 """Each result is encoded by itself."""
 
 
-@dataclass(frozen=True)
-class Assign:
-    """Scheduling gives the task to a worker. Begins a new attempt."""
-
-    worker_id: str
-    start_by: datetime
-
-
-@dataclass(frozen=True)
-class TakeBack:
-    """An attempt ends without blame: never started, or handed back by a worker that must go."""
-
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Advance:
-    """The worker says where its run is: `loading_model`, `generating` or `encoding`, and how far."""
-
-    attempt: int
-    phase: Phase
-    progress: ProcessingProgress | None = None
-    checkpoint: Checkpoint | None = None
-    """A new one; without it the last one stays."""
-    together: int = 1
-    """How many tasks share the device with this one."""
-
-
-@dataclass(frozen=True)
-class Produce:
-    """The worker has put the encoded result into staging; generating ended at `generated_at`."""
-
-    attempt: int
-    media: ProducedMedia
-    generated_at: datetime
-    together: int = 1
-    """How many tasks shared the device with this one."""
-
-
-@dataclass(frozen=True)
-class Complete:
-    """Storage has verified and promoted the result."""
-
-    attempt: int
-    result: MediaResult
-
-
-@dataclass(frozen=True)
-class RetryLater:
-    """The attempt failed; another may begin at `not_before`."""
-
-    attempt: int
-    error: Problem
-    not_before: datetime
-    outgrown_mb: int = 0
-    """The memory of the device that the attempt did not fit."""
-
-
-@dataclass(frozen=True)
-class Fail:
-    """The task has failed for good."""
-
-    attempt: int
-    error: Problem
-
-
-@dataclass(frozen=True)
-class RequestCancel:
-    """A person wants it gone: at once while it waits, at the next step while it runs."""
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """The run has stopped because a person asked for it."""
-
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Expire:
-    """Nobody could start it before `expires_at`."""
-
-
-@dataclass(frozen=True)
-class Resubmit:
-    """A person sends an ended task round again: same id, failures forgiven, attempts go on counting."""
-
-
-@dataclass(frozen=True)
-class Prioritise:
-    """A person wants a task that has not ended sooner or later than the others. One that runs is not disturbed."""
-
-    priority: Priority
-
-
-Move = (
-    Assign
-    | TakeBack
-    | Advance
-    | Produce
-    | Complete
-    | RetryLater
-    | Fail
-    | RequestCancel
-    | Cancel
-    | Expire
-    | Resubmit
-    | Prioritise
-)
-
-
 def apply(task: Task, move: Move, now: datetime) -> Task:
     """The task after the move, or the same object when the move has been made before.
 
@@ -162,6 +72,8 @@ def apply(task: Task, move: Move, now: datetime) -> Task:
     table has no such way.
     """
     match move:
+        case Supply() | Release() | Skip():
+            return _before_it_waits(task, move, now)
         case Assign():
             return _assign(task, move, now)
         case TakeBack():
@@ -204,7 +116,7 @@ def _fenced(task: Task, attempt: int) -> Task:
     """The task, if the attempt is its newest and has not ended yet: what waits for the next has none."""
     if attempt != task.attempt:
         raise StaleAttempt(f"attempt {attempt} of task {task.id} is over; attempt {task.attempt} holds it now")
-    if task.phase in (Phase.QUEUED, Phase.RETRY_WAIT):
+    if task.phase in (Phase.BLOCKED, Phase.SCHEDULED, Phase.QUEUED, Phase.RETRY_WAIT):
         raise StaleAttempt(f"attempt {attempt} of task {task.id} is over; the task waits for the next")
     return task
 
@@ -237,6 +149,36 @@ def _time_spent(task: Task, until: datetime) -> float:
 def _others_part(task: Task, spent: float) -> float:
     """A device that runs tasks together is used by each of them for its part of the time."""
     return spent * (1 - 1 / task.together) if task.phase in SHARE_A_DEVICE else 0.0
+
+
+def _before_it_waits(task: Task, decision: Supply | Release | Skip, now: datetime) -> Task:
+    match decision:
+        case Supply():
+            return _supply(task, decision.inputs, now)
+        case Release():
+            return _release(task, now)
+        case Skip():
+            return _enter(task, Phase.SKIPPED, now, error=decision.error)
+
+
+def _supply(task: Task, inputs: Mapping[str, str], now: datetime) -> Task:
+    if task.phase is not Phase.BLOCKED:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value}: only what is blocked waits for inputs")
+    if missing := set(task.needs) - set(inputs):
+        raise IllegalTransition(f"task {task.id} needs {', '.join(sorted(missing))} as well")
+    waits = task.waits_for_its_time(now)
+    return _enter(
+        task, Phase.SCHEDULED if waits else Phase.QUEUED, now,
+        inputs={**task.inputs, **inputs}, supplied_at=now, deadline=task.start_at if waits else now + PICK_UP_WITHIN,
+    )  # fmt: skip
+
+
+def _release(task: Task, now: datetime) -> Task:
+    if task.phase is Phase.QUEUED:
+        return task
+    if task.phase is not Phase.SCHEDULED:
+        raise IllegalTransition(f"task {task.id} is {task.phase.value}: only what is scheduled can be released")
+    return _enter(task, Phase.QUEUED, now, deadline=now + PICK_UP_WITHIN)
 
 
 def _assign(task: Task, move: Assign, now: datetime) -> Task:
@@ -310,8 +252,11 @@ def _request_cancel(task: Task, now: datetime) -> Task:
 def _resubmit(task: Task, now: datetime) -> Task:
     if not task.phase.terminal:
         raise IllegalTransition(f"task {task.id} is {task.phase.value}: only an ended task can be retried")
+    ended = context_of(task)
     return _enter(
-        task, Phase.QUEUED, now,
+        task, Phase.BLOCKED if task.needs else Phase.QUEUED, now,
+        # The span of what has ended is told already; what comes now is another, under it.
+        traceparent=str(ended) if ended else None,
         failures=0, outgrown_mb=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
         checkpoint=None, started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
     )  # fmt: skip

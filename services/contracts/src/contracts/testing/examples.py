@@ -9,17 +9,26 @@ from contracts.events import (
     Assignment,
     CancelRequested,
     CloudEvent,
+    DrainRequested,
+    FeedWatched,
     Message,
+    OperatorActed,
     TaskProgressed,
     TaskRejected,
+    TaskReminder,
+    WatchedPart,
     assignment,
     cancel_requested,
     dead_letter,
+    drain_requested,
     feed_grew,
+    feed_watched,
+    operator_acted,
     queue_grew,
     task_changed,
     task_progressed,
     task_rejected,
+    task_reminder,
     worker_heartbeat,
 )
 from contracts.identifiers import media_id_for, task_id_for
@@ -33,10 +42,13 @@ from contracts.tasks import (
     Fail,
     Move,
     Phase,
+    Prioritise,
+    Priority,
     ProcessingProgress,
     Produce,
     RequestCancel,
     RetryLater,
+    Skip,
     TakeBack,
     Task,
     apply,
@@ -45,6 +57,7 @@ from contracts.topics import TASK_REQUESTS, media_prefix, staging_key
 from contracts.workers import Device, GpuReading, Run, WorkerState, WorkerStatus
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 SHA256 = "0" * 63 + "1"
 
 
@@ -71,7 +84,10 @@ def a_task(**changes: Any) -> Task:
 
 def a_task_in(phase: Phase, **changes: Any) -> Task:
     """A task that has come to the phase the ordinary way."""
-    task = a_task(**changes)
+    scheduled: dict[str, Any] = {"phase": Phase.SCHEDULED, "start_at": LATER, "deadline": LATER}
+    blocked: dict[str, Any] = {"phase": Phase.BLOCKED, "needs": {"image": task_id_for("p1", "keyframe")}}
+    beginnings = {Phase.BLOCKED: blocked, Phase.SCHEDULED: scheduled, Phase.SKIPPED: scheduled}
+    task = a_task(**beginnings.get(phase, {}) | changes)
     for move in _WAYS[phase](task):
         task = apply(task, move, NOON)
     return task
@@ -138,6 +154,7 @@ def an_event_of_each() -> list[Message]:
     )
     rejected = TaskRejected(request_id="media-task-1", project_id="p1", client_ref="1", problem=a_problem(False))
     progressed = TaskProgressed(task_id=task.id, project_id="p1", attempt=1, phase=Phase.GENERATING, progress=progress)
+    watched = FeedWatched(parts=(WatchedPart(project_id="p1"), WatchedPart(project_id="p2", tag="hero")), seconds=15)
     reading = GpuReading(
         utilisation=0.5, memory_used_mb=512, memory_total_mb=1024, temperature_celsius=60, power_watts=200
     )
@@ -149,16 +166,34 @@ def an_event_of_each() -> list[Message]:
         *(task_changed(a_task_in(phase), "test") for phase in Phase),
         task_changed(apply(a_task_in(Phase.ASSIGNED), TakeBack(1), NOON), "test"),
         task_rejected(rejected, "test", NOON),
+        task_reminder(TaskReminder.of(task, NOON, "call the studio"), task, "test", NOON),
         task_progressed(progressed, "test", NOON),
         feed_grew(7, "test", NOON),
+        feed_watched(watched, "test", NOON),
         assignment(assigned, task, "test", NOON),
+        drain_requested(DrainRequested(worker_id="gpu-worker-image-0", drain=True, by="ada"), "test", NOON),
         cancel_requested(CancelRequested(task_id=task.id, attempt=1), "test", NOON),
         worker_heartbeat(
             a_worker(state=WorkerState.BUSY, runs=(run,), warm_models=("tiny-image",), gpu=reading), "test"
         ),
         queue_grew(Medium.IMAGE, "test", NOON),
+        operator_acted(an_act(), "test"),
         dead_letter("submission", "task-requests", "malformed-event: no data", b"{}", NOON),
     ]
+
+
+def an_act(**changes: Any) -> OperatorActed:
+    fields: dict[str, Any] = {
+        "at": NOON,
+        "action": "webhook.replay",
+        "target": "p1/endpoint-1/msg_1",
+        "before": {"state": "failed", "tries": 10},
+        "after": {"state": "waiting", "tries": 0},
+        "operator": "ada",
+        "address": "203.0.113.7",
+        "correlation_id": "correlation-1",
+    }
+    return OperatorActed.model_validate(fields | changes)
 
 
 def a_worker(**changes: Any) -> WorkerStatus:
@@ -192,6 +227,8 @@ def _storing(task: Task) -> list[Move]:
 
 
 _WAYS: dict[Phase, Callable[[Task], list[Move]]] = {
+    Phase.BLOCKED: lambda task: [Prioritise(Priority.HIGH)],
+    Phase.SCHEDULED: lambda task: [Prioritise(Priority.HIGH)],
     Phase.QUEUED: lambda task: [],
     Phase.ASSIGNED: _assigned,
     Phase.LOADING_MODEL: _loading,
@@ -203,4 +240,5 @@ _WAYS: dict[Phase, Callable[[Task], list[Move]]] = {
     Phase.FAILED: lambda task: [*_generating(task), Fail(1, a_problem(retryable=False))],
     Phase.CANCELLED: lambda task: [*_generating(task), RequestCancel(), Cancel(1)],
     Phase.EXPIRED: lambda task: [Expire()],
+    Phase.SKIPPED: lambda task: [Skip(a_problem(retryable=False))],
 }

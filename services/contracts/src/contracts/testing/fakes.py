@@ -8,6 +8,7 @@ from pathlib import Path
 from contracts.errors import AlreadyExists, NotFound, RetryableError, StateConflict
 from contracts.events import Message
 from contracts.ports import StoredObject, Versioned
+from contracts.tracing import Span
 
 
 class SettableClock:
@@ -143,3 +144,18 @@ class InMemoryObjects:
         if key not in self._objects:
             raise NotFound(f"no object {key}")
         return self._objects[key][0]
+
+
+class RecordingTracer:
+    """Keeps what it is told. Samples everything, unless it is to sample nothing."""
+
+    def __init__(self, *, samples: bool = True) -> None:
+        self.spans: list[Span] = []
+        self._samples = samples
+
+    def samples(self, _trace_id: str) -> bool:
+        return self._samples
+
+    def tell(self, span: Span) -> None:
+        if span.context.sampled:
+            self.spans.append(span)

@@ -31,6 +31,7 @@ from gpu_worker.protocol import (
     RunJob,
     RunTogether,
     SetupFailed,
+    ShowJob,
     StopJob,
     Stopped,
     dump,
@@ -125,6 +126,9 @@ class EngineProcess:
 
     def stop(self, task_id: str, attempt: int) -> None:
         self._send(StopJob(task_id=task_id, attempt=attempt))
+
+    def show(self, task_id: str, attempt: int) -> None:
+        self._send(ShowJob(task_id=task_id, attempt=attempt))
 
     async def replace(self) -> None:
         self._ready.clear()

@@ -1,14 +1,15 @@
 """A task attempt in a worker's hands: whose it is, how far it has come, and what it came from."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contracts.catalog import HubSource, ModelEntry
-from contracts.events import Assignment
+from contracts.events import Assignment, TaskProgressed
 from contracts.media import Execution, Provenance
-from contracts.tasks import Checkpoint, Phase, ProcessingProgress, Task
+from contracts.tasks import Cancel, Checkpoint, Move, Phase, ProcessingProgress, Produce, TakeBack, Task
+from contracts.tracing import TraceContext
 from contracts.workers import Device, Run
 
 
@@ -27,17 +28,25 @@ class Attempt:
     """How many steps an earlier attempt had done."""
     checkpoint: Checkpoint | None = None
     """The newest one that this attempt has left or begun with."""
+    trace: TraceContext | None = None
+    """The span of its run."""
     execution: Execution = field(default_factory=Execution)
     together: int = field(init=False)
     """How many share the device, as far as is known."""
+    tags: tuple[str, ...] = ()
+    """Of its task."""
     published_at: datetime | None = None
     saved_at: datetime | None = None
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while progress is told, so that watchers see no run go back."""
     stopping: bool = False
     succeeded: bool | None = None
     """Whether there is a result; None while it runs, and for what was stopped."""
     killing: Awaitable[None] | None = None
     saying: asyncio.Task[None] | None = None
     keeping: asyncio.Task[None] | None = None
+    preview_asked_at: datetime | None = None
+    showing: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.together = self.assignment.together
@@ -54,6 +63,20 @@ class Attempt:
         task_id, attempt = self.key
         return Run(task_id=task_id, attempt=attempt, phase=self.phase, on_device=self.on_device, progress=self.progress)
 
+    def as_progress(self, preview_step: int | None = None) -> TaskProgressed | None:
+        """Nothing before the first step."""
+        if self.progress is None:
+            return None
+        task_id, attempt = self.key
+        return TaskProgressed(
+            task_id=task_id,
+            project_id=self.assignment.project_id,
+            attempt=attempt,
+            phase=self.phase,
+            progress=self.progress,
+            preview_step=preview_step,
+        )
+
     def stepped(self, step: int, total: int, now: datetime) -> None:
         fraction = min(1.0, step / total) if total else 0.0
         eta = None
@@ -61,6 +84,10 @@ class Attempt:
         if self.generating_since is not None and done > 0:
             eta = max(0.0, (now - self.generating_since).total_seconds() * (total - step) / done)
         self.progress = ProcessingProgress(step=step, total=total, fraction=fraction, eta_seconds=eta)
+
+    def generated_for(self, now: datetime) -> timedelta:
+        """How long it has used the device."""
+        return (self.generated_at or now) - (self.generating_since or self.generated_at or now)
 
 
 @dataclass(frozen=True)
@@ -108,3 +135,8 @@ def provenance(
         generated_at=attempt.generated_at or now,
         **attempt.execution.model_dump(),
     )
+
+
+def unless_cancelled(move: TakeBack | Produce) -> Callable[[Task], Move]:
+    """The move, or the end that a person has asked for in the meantime."""
+    return lambda found: Cancel(move.attempt) if found.cancel_requested else move

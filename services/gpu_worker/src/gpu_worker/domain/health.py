@@ -15,6 +15,12 @@ class Hearing:
 
     last_heard: datetime | None = None
     draining: bool = field(default=False)
+    drained_by: str | None = None
+    """The operator who wants this worker to take nothing more, until one wants it to again."""
+
+    @property
+    def takes_work(self) -> bool:
+        return not self.draining and self.drained_by is None
 
     def lost(self, given_at: datetime, lease: timedelta, now: datetime) -> bool:
         """Whether so little was heard that others may soon take over a task that was given then."""
@@ -65,12 +71,15 @@ class Condition:
     draining: bool
     heard_itself: bool
     busy: bool
+    drained_by: str | None = None
 
 
 def worker_state(now: Condition) -> tuple[WorkerState, str | None]:
     """The state, and the reason where a person needs one."""
     if now.draining:
         return WorkerState.DRAINING, None
+    if now.drained_by is not None:
+        return WorkerState.DRAINING, f"{now.drained_by} wants it to take no more work"
     if now.quarantine:
         return WorkerState.DEFUNCT, now.quarantine
     if not now.engine_ready and now.setup_failure:

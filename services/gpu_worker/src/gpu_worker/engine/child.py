@@ -28,12 +28,14 @@ from pydantic import BaseModel
 
 from gpu_worker.engine.checkpoints import Keeper, read
 from gpu_worker.engine.comparing import compare
+from gpu_worker.engine.editing import edit
 from gpu_worker.engine.encoders import encode, size_and_sha256
 from gpu_worker.engine.failures import UnusableOutput, classify
-from gpu_worker.engine.generators import RawMedia, generate
+from gpu_worker.engine.generators import File, RawMedia, generate
 from gpu_worker.engine.memory import Admission, CpuGauge, CudaGauge, Ladder, halves, is_out_of_memory, rungs
 from gpu_worker.engine.passes import Pass, StopRequested
 from gpu_worker.engine.pipelines import Pipelines, describe, memory_budget_mb, pick_device
+from gpu_worker.engine.showing import Showing
 from gpu_worker.protocol import (
     Encoded,
     EngineOptions,
@@ -44,6 +46,7 @@ from gpu_worker.protocol import (
     RunTogether,
     Saved,
     SetupFailed,
+    ShowJob,
     StopJob,
     dump,
     read_command,
@@ -97,6 +100,7 @@ class Engine:
         self._sending = threading.Lock()
         self._asked: queue.SimpleQueue[Sequence[RunJob]] = queue.SimpleQueue()
         self._stopping: set[tuple[str, int]] = set()
+        self._to_be_shown: set[tuple[str, int]] = set()
         self._ladder = Ladder(pipelines.clean_up)
         self._admission = Admission(CudaGauge(device) if device.type == "cuda" else CpuGauge())
         self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
@@ -110,7 +114,8 @@ class Engine:
         while True:
             jobs = self._asked.get()
             self.run(jobs)
-            self._stopping.difference_update((job.task_id, job.attempt) for job in jobs)
+            for asked in (self._stopping, self._to_be_shown):
+                asked.difference_update((job.task_id, job.attempt) for job in jobs)
 
     def _listen(self) -> None:
         while True:
@@ -122,6 +127,8 @@ class Engine:
             match command:
                 case StopJob():
                     self._stopping.add((command.task_id, command.attempt))
+                case ShowJob():
+                    self._to_be_shown.add((command.task_id, command.attempt))
                 case RunJob():
                     self._asked.put((command,))
                 case RunTogether():
@@ -133,7 +140,7 @@ class Engine:
         """
         entry = self._catalog[jobs[0].model]
         shared = Pass(jobs, self._stopping, self.report)
-        error = self._call(entry, shared, degraded)
+        error = self._edit(entry, shared) if entry.generator.edits else self._call(entry, shared, degraded)
         if error is None:
             return
         if len(jobs) == 1 or not shared.began or classify(error).broken:
@@ -151,6 +158,7 @@ class Engine:
         try:
             pipeline = self._pipelines.get(entry.key)
             keeper = self._keeper(entry, shared.jobs)
+            showing = Showing(shared, self._to_be_shown, self.report)
             shared.begin(self._pipelines.warm, keeper.first_step if keeper else 0)
             inputs = {name: Path(path) for name, path in shared.jobs[0].inputs.items()}
             params = [job.params for job in shared.jobs]
@@ -159,7 +167,7 @@ class Engine:
             kind = f"{len(params)} of {entry.key} {entry.sizes(params[0])}"
             with self._admission.run(kind, partial(self._pipelines.evict, entry.key)):
                 outputs, taken = self._ladder.run(
-                    kind, ways, lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper)
+                    kind, ways, lambda: generate(pipeline, entry, params, inputs, shared.on_step, keeper, showing.look)
                 )
         except StopRequested:
             return None
@@ -175,6 +183,22 @@ class Engine:
         for job, output in zip(shared.jobs, outputs, strict=True):
             if job in shared.wanted:
                 self._hand_on(job, entry, output, execution)
+        return None
+
+    def _edit(self, entry: ModelEntry, shared: Pass) -> Exception | None:
+        """Why there is no film, unless nobody wants one."""
+        try:
+            shared.begin(self._pipelines.warm)
+            [job] = shared.jobs
+            path = Path(job.folder) / f"output.{entry.output.format.value}"
+            inputs = {name: Path(given) for name, given in job.inputs.items()}
+            started = time.perf_counter()
+            edit(entry, job.params, inputs, path, shared.on_step)
+        except StopRequested:
+            return None
+        except Exception as error:
+            return error
+        self._hand_on(job, entry, File(path), Execution(generate_seconds=time.perf_counter() - started))
         return None
 
     def _keeper(self, entry: ModelEntry, jobs: Sequence[RunJob]) -> Keeper | None:

@@ -1,9 +1,7 @@
 """Raw media to files, by the media's own libraries."""
 
 import hashlib
-import io
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +9,8 @@ import av
 import numpy as np
 from contracts.catalog import OutputFormat
 
-from gpu_worker.engine.generators import Clip, Picture, RawMedia, Sound
-
-# Nearly lossless, and what every browser plays; by the GPU's own encoder where it has one.
-H264_ENCODERS = {"h264_nvenc": {"rc": "constqp", "qp": "18"}, "libx264": {"crf": "16", "preset": "medium"}}
-
-
-@cache
-def h264_encoder() -> str:
-    """The first that this machine really has: drivers are asked by encoding a frame."""
-    for name, options in H264_ENCODERS.items():
-        try:
-            with av.open(io.BytesIO(), "w", format="mp4") as container:
-                stream = container.add_stream(name, rate=1, options=options)
-                stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-                container.mux(stream.encode(av.VideoFrame(256, 256, "yuv420p")))
-                container.mux(stream.encode(None))
-        except (av.FFmpegError, ValueError):
-            continue
-        return name
-    raise RuntimeError("this build of PyAV encodes no H.264")
+from gpu_worker.engine.generators import Clip, File, Picture, RawMedia, Sound
+from gpu_worker.engine.h264 import add_h264
 
 
 def encode(media: RawMedia, wanted: OutputFormat, folder: Path) -> Path:
@@ -43,6 +23,8 @@ def encode(media: RawMedia, wanted: OutputFormat, folder: Path) -> Path:
             _encode_clip(frames, frame_rate, path)
         case Sound(samples, sample_rate):
             _encode_sound(samples, sample_rate, wanted, path)
+        case File(written):
+            return written
     return path
 
 
@@ -54,11 +36,8 @@ def size_and_sha256(path: Path) -> tuple[int, str]:
 def _encode_clip(frames: np.ndarray[Any, Any], frame_rate: float, path: Path) -> None:
     pixels = (frames * 255).round().astype(np.uint8)
     with av.open(path, "w", options={"movflags": "+faststart"}) as container:
-        encoder = h264_encoder()
-        rate = Fraction(frame_rate).limit_denominator(1001)
-        stream = container.add_stream(encoder, rate=rate, options=H264_ENCODERS[encoder])
-        stream.height, stream.width = pixels.shape[1:3]
-        stream.pix_fmt = "yuv420p"
+        height, width = pixels.shape[1:3]
+        stream = add_h264(container, width, height, Fraction(frame_rate).limit_denominator(1001))
         for frame in pixels:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))

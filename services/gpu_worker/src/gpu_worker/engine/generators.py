@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from contracts.catalog import Generator, ModelEntry
-from contracts.media import Medium
+from contracts.media import MOST_PIXELS, Medium
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import JsonValue
 
 from gpu_worker.engine.checkpoints import Keeper
+from gpu_worker.engine.drawing import Unfinished
 from gpu_worker.engine.failures import UnusableInput, UnusableOutput
 
 OnStep = Callable[[int, int], None]
 """Called with the step just done and how many there are; may raise to stop the run."""
+Look = Callable[[Unfinished], None]
+"""Called after it with what there is by then."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,14 @@ class Sound:
     sample_rate: int
 
 
-MOST_PIXELS = 50_000_000
-"""Of an input picture: what cameras take, and far less than would fill the memory when it is unpacked."""
+@dataclass(frozen=True)
+class File:
+    """What is a file already, as that of a film which was cut together."""
 
-RawMedia = Picture | Clip | Sound
+    path: Path
+
+
+RawMedia = Picture | Clip | Sound | File
 
 
 def generate(
@@ -56,6 +63,7 @@ def generate(
     inputs: Mapping[str, Path],
     on_step: OnStep,
     keeper: Keeper | None = None,
+    look: Look | None = None,
 ) -> list[RawMedia | UnusableOutput]:
     """Runs the pipeline once, for one task or for several that differ in what is given per item only.
 
@@ -68,7 +76,7 @@ def generate(
         arguments[name] = _shrunk(_read_image(path), entry.inputs[name].longest_side)
     if entry.generator is Generator.IMAGE_TO_VIDEO:
         arguments["image"] = ImageOps.fit(arguments["image"], (arguments["width"], arguments["height"]))
-    arguments |= _watch_steps(pipeline, on_step, keeper)
+    arguments |= _watch_steps(pipeline, dict(arguments), on_step, keeper, look)
     generators = [of_one["generator"] for of_one in each if "generator" in of_one]
     with torch.inference_mode(), keeper.around(pipeline, generators) if keeper else nullcontext():
         match entry.medium:
@@ -111,12 +119,16 @@ def _arguments(entry: ModelEntry, params: Mapping[str, JsonValue]) -> dict[str, 
     return arguments
 
 
-def _watch_steps(pipeline: Any, on_step: OnStep, keeper: Keeper | None) -> dict[str, Any]:
+def _watch_steps(
+    pipeline: Any, arguments: Mapping[str, Any], on_step: OnStep, keeper: Keeper | None, look: Look | None
+) -> dict[str, Any]:
     """The callback in whichever of its two forms the pipeline has."""
     if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
 
         def after_step(pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, pipe.num_timesteps)
+            if look is not None:
+                look(Unfinished(pipe, arguments, step + 1, tensors.get("latents")))
             return keeper.after_step(pipe, step + 1, tensors) if keeper else tensors
 
         return {"callback_on_step_end": after_step}

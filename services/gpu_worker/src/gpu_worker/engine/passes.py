@@ -20,7 +20,8 @@ class Pass:
         self.jobs = tuple(jobs)
         """Those that go into the pipeline's call, in the order of its outputs."""
         self.began = False
-        self._first_step = 0
+        self.first_step = 0
+        """How many steps are walked through that an earlier attempt had done."""
         self._wanted = {(job.task_id, job.attempt): job for job in jobs}
         self._stopping = stopping
         self._report = report
@@ -32,7 +33,7 @@ class Pass:
     def begin(self, warm_models: tuple[ModelKey, ...], first_step: int = 0) -> None:
         """What is not wanted any more does not go into the call. Raises `StopRequested` when nothing is left."""
         self._drop_stopped()
-        self.jobs, self.began, self._first_step = self.wanted, True, first_step
+        self.jobs, self.began, self.first_step = self.wanted, True, first_step
         for task_id, attempt in self._wanted:
             self._report(Generating(task_id=task_id, attempt=attempt, warm_models=warm_models, first_step=first_step))
 
@@ -42,7 +43,7 @@ class Pass:
         Raises `StopRequested` when there are no others.
         """
         self._drop_stopped()
-        if step <= self._first_step:
+        if step <= self.first_step:
             return
         for task_id, attempt in self._wanted:
             self._report(Stepped(task_id=task_id, attempt=attempt, step=step, total=total))

@@ -38,8 +38,10 @@ class Pipelines:
     @property
     def warm(self) -> tuple[str, ...]:
         """Models that can start without loading anything."""
-        loaded = self._families
-        return tuple(entry.key for entry in self._catalog.models if (entry.shares or entry.key) in loaded)
+        return tuple(entry.key for entry in self._catalog.models if entry.generator.edits or self._is_loaded(entry))
+
+    def _is_loaded(self, entry: ModelEntry) -> bool:
+        return (entry.shares or entry.key) in self._families
 
     def get(self, key: str) -> Any:
         """The pipeline, loaded now if it has to be. Raises `ModelUnusable` and `ModelAway`."""

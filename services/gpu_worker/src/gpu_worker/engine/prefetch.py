@@ -34,7 +34,8 @@ def main() -> int:
     given = parser.parse_args()
     offered = read_catalog(given.catalog, only=given.models).models
     # What shares another's weights brings none of its own.
-    problems = prefetch([entry for entry in offered if entry.shares is None], given.folder)
+    with_weights = [entry for entry in offered if entry.shares is None and not entry.generator.edits]
+    problems = prefetch(with_weights, given.folder)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

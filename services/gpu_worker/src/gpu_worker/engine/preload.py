@@ -25,6 +25,8 @@ import gpu_worker.engine.child
 
 diffusers = importlib.import_module("diffusers")
 for entry in read_catalog().models:
+    if entry.generator.edits:
+        continue
     # diffusers imports a pipeline's module only when its name is first asked for.
     getattr(diffusers, entry.pipeline)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import diffusers
 import torch
-from contracts.catalog import BundledSource, FolderSource, HubSource, ModelEntry
+from contracts.catalog import BundledSource, EditingSource, FolderSource, HubSource, ModelEntry
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError, safe_open
 
-from gpu_worker.engine import tiny_models
 from gpu_worker.engine.failures import ModelAway, ModelUnusable
+from gpu_worker.engine.shipped_models import shipped
 
 BLOB_OF_WEIGHTS = re.compile(r"[0-9a-f]{64}")
 """In the hub's cache a large file is named by the SHA-256 of what is in it."""
@@ -25,11 +25,13 @@ def fetch(entry: ModelEntry, models_folder: Path) -> Path:
     """
     match entry.source:
         case BundledSource(name=name):
-            return tiny_models.make(name, models_folder)
+            return shipped(name)
         case FolderSource(path=path):
             return models_folder / path
         case HubSource():
             return _from_hub(entry, entry.source, models_folder / "hub")
+        case EditingSource():
+            raise ModelUnusable(f"{entry.key} has no weights")
 
 
 def _from_hub(entry: ModelEntry, source: HubSource, cache: Path) -> Path:
@@ -70,7 +72,9 @@ def load(entry: ModelEntry, folder: Path) -> Any:
 
 def assemble(entry: ModelEntry, loaded: Any) -> Any:
     """The pipeline of an entry that shares another's weights, from the other's pipeline."""
-    return _pipeline_class(entry).from_pipe(loaded, dtype=_dtype(entry))
+    # Left to itself, `from_pipe` leaves out an autoencoder of another class than is usual, such as a small one.
+    autoencoder = {name: part for name, part in loaded.components.items() if name == "vae"}
+    return _pipeline_class(entry).from_pipe(loaded, dtype=_dtype(entry), **autoencoder)
 
 
 def _pipeline_class(entry: ModelEntry) -> Any:

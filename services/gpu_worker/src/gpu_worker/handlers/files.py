@@ -10,9 +10,9 @@ from contracts.media import MediaResult
 from contracts.ports import ObjectStore
 from contracts.records import Records, TaskRecords
 from contracts.tasks import Checkpoint, ReplayOf, Task
-from contracts.topics import checkpoint_key
+from contracts.topics import checkpoint_key, preview_key
 
-from gpu_worker.protocol import Original, RunJob, Saved
+from gpu_worker.protocol import Original, RunJob, Saved, Shown
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class Files:
         try:
             return str(await self._fetch(task.checkpoint.key, folder / "resumed.safetensors"))
         except NotFound:
-            log.warning("a checkpoint is gone; the run begins anew", task_id=task.id, key=task.checkpoint.key)
+            log.warning("a checkpoint is gone; the run begins anew", key=task.checkpoint.key)
             return None
 
     async def _original(self, task: Task, replay_of: ReplayOf, folder: Path) -> Original:
@@ -73,7 +73,7 @@ class Files:
         try:
             path = await self._fetch(media.key, folder / f"original{PurePosixPath(media.key).suffix}")
         except NotFound:
-            log.warning("the original of a replay is gone", task_id=task.id, key=media.key)
+            log.warning("the original of a replay is gone", key=media.key)
             return original
         return original.model_copy(update={"path": str(path)})
 
@@ -86,6 +86,14 @@ class Files:
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         return checkpoint
+
+    async def show(self, shown: Shown) -> None:
+        """Moves a preview from the local disk to where it is looked at, in place of the one before."""
+        path = Path(shown.path)
+        try:
+            await self.objects.put(preview_key(shown.task_id, shown.attempt), path)
+        finally:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def put(self, key: str, path: Path) -> None:
         await self.objects.put(key, path)

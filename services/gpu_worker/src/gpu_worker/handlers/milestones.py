@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import stamina
 import structlog
 from contracts.errors import RetryableError
-from contracts.events import Message, task_changed
+from contracts.events import Message, task_changed, task_progressed
 from contracts.ports import Publisher
 from contracts.records import TaskRecords
 from contracts.tasks import Move, Phase, Task
@@ -33,13 +33,18 @@ class Milestones:
                 task = await self.tasks.change(attempt.assignment.task_id, decide)
         if task.phase not in (attempt.announced, Phase.ENCODING):
             attempt.announced = task.phase
-            log.info("the run goes on", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
+            log.info("the run goes on", phase=task.phase.value)
             await self.tell(task_changed(task, self.app))
         return task
 
     def tries(self, most: int | None = None) -> AsyncIterator[stamina.Attempt]:
         """Try after try while something does not answer, for as long as that is worth it."""
         return aiter(stamina.retry_context(RetryableError, attempts=most, timeout=self.keep_trying.total_seconds()))
+
+    async def tell_progress(self, attempt: Attempt, now: datetime, preview_step: int | None = None) -> None:
+        async with attempt.telling:
+            if (progressed := attempt.as_progress(preview_step)) is not None:
+                await self.tell(task_progressed(progressed, self.app, now))
 
     async def tell(self, message: Message) -> None:
         """Says it if it can be said. The record holds the truth, and the watchdog says it again."""

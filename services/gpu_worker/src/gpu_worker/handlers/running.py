@@ -16,7 +16,6 @@ from pathlib import Path
 import structlog
 from contracts.catalog import Catalog
 from contracts.errors import IllegalTransition, NotFound, PermanentError, Problem, RetryableError, StaleAttempt
-from contracts.events import TaskProgressed, task_progressed
 from contracts.media import ProducedMedia
 from contracts.ports import Clock
 from contracts.tasks import (
@@ -24,7 +23,6 @@ from contracts.tasks import (
     TOO_LONG_TOGETHER,
     Advance,
     Backoff,
-    Cancel,
     Fail,
     Move,
     Phase,
@@ -32,14 +30,16 @@ from contracts.tasks import (
     TakeBack,
     Task,
     after_failure,
+    run_of,
 )
 from contracts.topics import App, staging_key
 
-from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours
+from gpu_worker.domain.attempts import Attempt, Pace, provenance, still_ours, unless_cancelled
 from gpu_worker.domain.health import DeviceFaults
 from gpu_worker.domain.replays import with_circumstances
 from gpu_worker.handlers.files import Files
 from gpu_worker.handlers.milestones import Milestones
+from gpu_worker.handlers.previewing import Previewing
 from gpu_worker.handlers.sharing import Sharing
 from gpu_worker.ports import Engine
 from gpu_worker.protocol import (
@@ -51,6 +51,7 @@ from gpu_worker.protocol import (
     JobReport,
     RunJob,
     Saved,
+    Shown,
     Stepped,
     Stopped,
 )
@@ -63,17 +64,13 @@ KEPT_WITHIN_SECONDS = 30.0
 OVER = (StaleAttempt, IllegalTransition, NotFound)
 
 
-def unless_cancelled(move: TakeBack | Produce) -> Callable[[Task], Move]:
-    """The move, or the end that a person has asked for in the meantime."""
-    return lambda found: Cancel(move.attempt) if found.cancel_requested else move
-
-
 @dataclass(frozen=True)
 class Running:
     app: App
     catalog: Catalog
     milestones: Milestones
     files: Files
+    previewing: Previewing
     engine: Engine
     faults: DeviceFaults
     sharing: Sharing
@@ -85,6 +82,8 @@ class Running:
     stop_within: timedelta
     backoff: Backoff
     pace: Pace
+    on_fenced: Callable[[timedelta], None]
+    """Told how long an attempt used the device that was over before this worker knew."""
 
     async def run(self, attempt: Attempt) -> None:
         """Carries the attempt as far as it goes."""
@@ -93,20 +92,22 @@ class Running:
         try:
             task = await self.milestones.tasks.get(task_id)
             if task is None or not still_ours(task, attempt.assignment):
-                log.info("the assignment is over already", task_id=task_id, attempt=number)
+                log.info("the assignment is over already")
                 return
             await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
             await self._run(attempt, task, folder)
         except OVER as error:
-            log.info("the attempt is over", task_id=task_id, attempt=number, reason=error.detail)
+            log.info("the attempt is over", reason=error.detail)
+            self.on_fenced(attempt.generated_for(self.clock.now()))
         except RetryableError as error:
             # Nothing can be saved. The lease runs out, and the task goes to whoever can be reached.
-            log.warning("the attempt is given up", task_id=task_id, attempt=number, reason=error.detail)
+            log.warning("the attempt is given up", reason=error.detail)
         finally:
             self._leave_device(attempt)
             for aside in (attempt.saying, attempt.keeping):
                 if aside is not None:
                     aside.cancel()
+            await self.previewing.end(attempt)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def stop(self, attempt: Attempt) -> None:
@@ -142,7 +143,7 @@ class Running:
             problem = error.problem()
             await self.milestones.save(attempt, lambda _found: Fail(task.attempt, problem))
             return
-        attempt.checkpoint = task.checkpoint
+        attempt.checkpoint, attempt.trace, attempt.tags = task.checkpoint, run_of(task), task.tags
         match await self._generate(attempt, task, job):
             case Encoded() as encoded:
                 await self._hand_in(attempt, task, job, encoded)
@@ -174,7 +175,7 @@ class Running:
                         self.faults.did_right()
                     await self._follow(attempt, last)
         except TimeoutError:
-            log.warning("the time limit is exceeded; the engine is killed", task_id=task.id)
+            log.warning("the time limit is exceeded; the engine is killed")
             await self.engine.replace()
             problem = TIME_LIMIT_EXCEEDED if attempt.together == 1 else TOO_LONG_TOGETHER
             return Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
@@ -192,13 +193,17 @@ class Running:
         match report:
             case Generating(first_step=first_step):
                 attempt.generating_since, attempt.first_step = now, first_step
+                self.previewing.ask(attempt, now)
                 if attempt.phase is Phase.LOADING_MODEL:
                     await self._advance(attempt, Phase.GENERATING)
             case Stepped(step=step, total=total):
                 attempt.stepped(step, total, now)
+                self.previewing.ask(attempt, now)
                 await self._tell_progress(attempt, now)
             case Saved() if attempt.keeping is None or attempt.keeping.done():
                 attempt.keeping = asyncio.create_task(self._keep(attempt, report))
+            case Shown():
+                self.previewing.take(attempt, report)
             case Generated(execution=execution):
                 attempt.execution, attempt.generated_at = execution, now
                 attempt.phase = Phase.ENCODING
@@ -214,7 +219,7 @@ class Running:
             if older is not None:
                 await self.files.delete(older.key)
         except (*OVER, RetryableError) as error:
-            log.warning("a checkpoint was not kept", task_id=saved.task_id, step=saved.step, reason=error.detail)
+            log.warning("a checkpoint was not kept", step=saved.step, reason=error.detail)
 
     async def _say_that_it_encodes(self, attempt: Attempt) -> None:
         """Most encoding is over before this. What is not must not be ended by the time limit of generating."""
@@ -229,25 +234,15 @@ class Running:
             self.changed()
 
     async def _tell_progress(self, attempt: Attempt, now: datetime) -> None:
-        if attempt.progress is None:
-            return
-        task_id, number = attempt.key
         if self.pace.publish_now(attempt, now):
             attempt.published_at = now
-            progressed = TaskProgressed(
-                task_id=task_id,
-                project_id=attempt.assignment.project_id,
-                attempt=number,
-                phase=attempt.phase,
-                progress=attempt.progress,
-            )
-            await self.milestones.tell(task_progressed(progressed, self.app, now))
+            await self.milestones.tell_progress(attempt, now)
         if self.pace.save_now(attempt, now):
             attempt.saved_at = now
             try:
                 await self._advance(attempt, attempt.phase, keep_trying=False)
             except RetryableError as error:
-                log.warning("progress was not saved", task_id=task_id, attempt=number, reason=error.detail)
+                log.warning("progress was not saved", reason=error.detail)
 
     async def _hand_in(self, attempt: Attempt, task: Task, job: RunJob, encoded: Encoded) -> None:
         """Puts the file into staging and leaves the rest to storage."""

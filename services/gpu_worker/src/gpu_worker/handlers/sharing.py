@@ -5,12 +5,14 @@ waited for long, and who comes too late is run with those that are late too, or 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from contracts.catalog import Catalog
+from contracts.ports import Clock
+from contracts.tracing import OFF, Attributes, Span, TraceContext, Tracer
 
 from gpu_worker.domain.attempts import Attempt
 from gpu_worker.ports import Engine
@@ -24,8 +26,10 @@ Key = tuple[str, int]
 class _Shared:
     """One forward pass: at first those that have come for it, then the engine's reports for each of them."""
 
-    def __init__(self, engine: Engine, passes: "dict[Key, _Shared]") -> None:
+    def __init__(self, engine: Engine, passes: "dict[Key, _Shared]", tracer: Tracer, clock: Clock) -> None:
         self._engine = engine
+        self._tracer = tracer
+        self._clock = clock
         self._passes = passes
         self.jobs: list[RunJob] = []
         self.attempts: dict[Key, Attempt] = {}
@@ -59,18 +63,31 @@ class _Shared:
                 self._running.cancel()
 
     async def _run(self) -> None:
-        async with aclosing(self._engine.run(*self.jobs)) as reports:
-            async for report in reports:
-                self._reports[report.task_id, report.attempt].put_nowait(report)
+        start, served = self._clock.now(), [one.trace for one in self.attempts.values()]
+        try:
+            async with aclosing(self._engine.run(*self.jobs)) as reports:
+                async for report in reports:
+                    self._reports[report.task_id, report.attempt].put_nowait(report)
+        finally:
+            self._tell(start, [trace for trace in served if trace is not None and trace.sampled])
+
+    def _tell(self, start: datetime, served: Sequence[TraceContext]) -> None:
+        """A batch is for several tasks, so it belongs into nobody's trace, and names their runs."""
+        if served:
+            trace = TraceContext.beginning("batch", *(str(one) for one in served), sampled=True).child("batch")
+            about: Attributes = {"movie_tasks.model": self.jobs[0].model, "movie_tasks.together": len(self.jobs)}
+            self._tracer.tell(Span("batch", trace, None, start, self._clock.now(), attributes=about, links=served))
 
 
 class Sharing:
     """Which attempts share a pass. `wait` is how long after each that comes the next one is waited for."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, wait: timedelta) -> None:
+    def __init__(self, engine: Engine, catalog: Catalog, wait: timedelta, clock: Clock, tracer: Tracer = OFF) -> None:
         self._engine = engine
         self._catalog = catalog
         self._wait = wait
+        self._clock = clock
+        self._tracer = tracer
         self._gathering: dict[str, tuple[_Shared, asyncio.TimerHandle]] = {}
         self._passes: dict[Key, _Shared] = {}
 
@@ -104,7 +121,7 @@ class Sharing:
             shared, timer = self._gathering[batch]
             timer.cancel()
         else:
-            shared = _Shared(self._engine, self._passes)
+            shared = _Shared(self._engine, self._passes, self._tracer, self._clock)
         shared.join(attempt, job)
         loop = asyncio.get_running_loop()
         self._gathering[batch] = shared, loop.call_later(self._wait.total_seconds(), self._begin, batch)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 from contracts.catalog import Catalog
 from contracts.errors import RetryableError
-from contracts.events import Assignment, CancelRequested, CloudEvent, WorkerHeartbeat, worker_heartbeat
+from contracts.events import Assignment, CancelRequested, CloudEvent, DrainRequested, WorkerHeartbeat, worker_heartbeat
 from contracts.media import Medium
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
@@ -59,10 +59,13 @@ class Worker:
     def __post_init__(self) -> None:
         self._started_at = self.clock.now()
 
+    def has_work(self) -> bool:
+        return bool(self._in_hand)
+
     async def on_assignment(self, assignment: Assignment, _envelope: CloudEvent) -> None:
         """Begins at once and answers at once. A repeated assignment changes nothing."""
         key = (assignment.task_id, assignment.attempt)
-        if assignment.worker_id != self.worker_id or key in self._in_hand or self.hearing.draining:
+        if assignment.worker_id != self.worker_id or key in self._in_hand or not self.hearing.takes_work:
             return
         attempt = Attempt(assignment)
         work = asyncio.create_task(self.running.run(attempt))
@@ -73,6 +76,12 @@ class Worker:
         held = self._in_hand.get((cancel.task_id, cancel.attempt))
         if held is not None:
             self.running.stop(held.attempt)
+
+    async def on_drain(self, request: DrainRequested, _envelope: CloudEvent) -> None:
+        """Takes nothing more, or takes work again; either shows in the heartbeat that this brings about."""
+        if request.worker_id == self.worker_id:
+            self.hearing.drained_by = (request.by or "somebody") if request.drain else None
+            self.changed.set()
 
     async def on_heartbeat(self, heartbeat: WorkerHeartbeat, _envelope: CloudEvent) -> None:
         """Its own voice on the bus: only now others can be heard too, so only now it takes work."""
@@ -151,17 +160,20 @@ class Worker:
                 quarantine=self.faults.quarantine(self.clock.now()),
                 draining=self.hearing.draining,
                 heard_itself=self.hearing.last_heard is not None,
+                drained_by=self.hearing.drained_by,
                 busy=bool(abandoned) or any(run.on_device for run in runs),
             )
         )
+        models = runnable_models(self.catalog, self.medium, self.engine.device)
         return WorkerStatus(
             worker_id=self.worker_id,
             medium=self.medium,
             state=state,
             reason=reason,
             slots=max(0, SLOTS - len(abandoned)),
-            models=runnable_models(self.catalog, self.medium, self.engine.device),
-            warm_models=self.engine.warm_models,
+            models=models,
+            # The engine knows the whole catalog, and what cuts films together is always at hand.
+            warm_models=tuple(model for model in self.engine.warm_models if model in models),
             device=self.engine.device,
             gpu=self._gpu,
             runs=runs,

@@ -4,13 +4,25 @@ A test module subclasses the suite and provides `engine`, and `job`, which makes
 steps under a name.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
 from gpu_worker.ports import Engine
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, Original, RunJob, Stepped, Stopped
+from gpu_worker.protocol import (
+    Encoded,
+    Failed,
+    Generated,
+    Generating,
+    JobReport,
+    Original,
+    RunJob,
+    Shown,
+    Stepped,
+    Stopped,
+)
 
 Job = Callable[[str, int], RunJob]
 
@@ -32,6 +44,35 @@ class EngineConformance:
         assert isinstance(encoded, Encoded)
         content = Path(encoded.path).read_bytes()
         assert (encoded.size, encoded.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+    async def test_shows_how_far_it_is_when_it_is_asked_and_not_otherwise(self, engine: Engine, job: Job) -> None:
+        shown, asked = [], False
+        seen = job("seen", 50)
+        async for report in engine.run(seen):
+            if isinstance(report, Generating) and not asked:
+                asked = True
+                engine.show(seen.task_id, seen.attempt)
+            if isinstance(report, Shown):
+                shown.append(report)
+                assert await asyncio.to_thread(Path(report.path).stat)
+        assert isinstance(report, Encoded)
+        assert len(shown) == 1
+        assert not [report for report in await run(engine, job("unseen", 3)) if isinstance(report, Shown)]
+
+    async def test_shows_one_of_those_that_share_a_pass(self, engine: Engine, job: Job) -> None:
+        one, other = job("one", 50), job("other", 50)
+        shown = []
+        async for report in engine.run(one, other):
+            if isinstance(report, Generating):
+                engine.show(other.task_id, other.attempt)
+            if isinstance(report, Shown):
+                shown.append(report)
+        assert shown
+        assert {report.task_id for report in shown} == {other.task_id}
+
+    async def test_asking_to_see_what_does_not_run_changes_nothing(self, engine: Engine, job: Job) -> None:
+        engine.show(job("never", 1).task_id, 1)
+        assert [type(report) for report in await run(engine, job("a", 1))] == [Generating, Stepped, Generated, Encoded]
 
     async def test_a_replay_is_compared_with_its_original(self, engine: Engine, job: Job) -> None:
         first = (await run(engine, job("original", 2)))[-1]

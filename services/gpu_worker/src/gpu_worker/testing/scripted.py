@@ -11,7 +11,7 @@ from contracts.identifiers import ModelKey
 from contracts.media import Comparison, Execution
 from contracts.workers import Device
 
-from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Stepped, Stopped
+from gpu_worker.protocol import Encoded, Failed, Generated, Generating, JobReport, RunJob, Shown, Stepped, Stopped
 
 # One grey pixel.
 PNG = bytes.fromhex(
@@ -37,6 +37,9 @@ class ScriptedEngine:
         self.passes: list[tuple[RunJob, ...]] = []
         """The same jobs, with those together that shared a pass."""
         self.stopped: set[tuple[str, int]] = set()
+        self.to_be_shown: set[tuple[str, int]] = set()
+        self.shown = 0
+        """How many pictures were asked for."""
         self.child_gone = asyncio.Event()
         """Set when the child of now is replaced; the next has an event of its own."""
         self.replacements = 0
@@ -92,6 +95,10 @@ class ScriptedEngine:
         if not self.wedged and (task_id, attempt) not in self._followed:
             self.on_device.discard((task_id, attempt))
 
+    def show(self, task_id: str, attempt: int) -> None:
+        self.shown += 1
+        self.to_be_shown.add((task_id, attempt))
+
     async def replace(self) -> None:
         self.replacements += 1
         self.on_device.clear()
@@ -112,7 +119,8 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
         if (task_id, attempt) in engine.stopped:
             yield Stopped(task_id=task_id, attempt=attempt)
             return
-        yield Stepped(task_id=task_id, attempt=attempt, step=step, total=total)
+        async for report in stepping(engine, job, step, total):
+            yield report
     yield Generated(task_id=task_id, attempt=attempt, execution=Execution(), device=engine.device)
     path = Path(job.folder) / "output.png"
     await asyncio.to_thread(path.write_bytes, PNG)
@@ -125,6 +133,18 @@ async def instantly(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobRe
         sha256=sha256,
         comparison=Comparison(equal=job.original.sha256 and job.original.sha256 == sha256) if job.original else None,
     )
+
+
+async def stepping(engine: ScriptedEngine, job: RunJob, step: int, total: int) -> AsyncGenerator[JobReport]:
+    """A step, and a picture if one was asked for before it."""
+    task_id, attempt = job.task_id, job.attempt
+    asked = (task_id, attempt) in engine.to_be_shown
+    engine.to_be_shown.discard((task_id, attempt))
+    yield Stepped(task_id=task_id, attempt=attempt, step=step, total=total)
+    if asked:
+        path = Path(job.folder) / f"preview-{step}.webp"
+        await asyncio.to_thread(path.write_bytes, f"after step {step}".encode())
+        yield Shown(task_id=task_id, attempt=attempt, step=step, path=str(path))
 
 
 async def until_killed(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:

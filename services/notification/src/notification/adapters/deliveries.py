@@ -4,7 +4,7 @@ What is due is looked for endpoint by endpoint, so that it costs no more when on
 thousand deliveries waiting: the first few of each are all that may be taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -12,6 +12,7 @@ from typing import Any
 
 from chassis.database import Database, insert
 from chassis.taking import take_due
+from contracts.webhooks import DeliveryState
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -32,7 +33,6 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from notification.adapters.tables import DeliveryRow, EndpointRow
-from notification.domain.deliveries import DeliveryState
 from notification.domain.places import Place
 from notification.ports import Delivery, Full, Share, Tried, Wanted
 
@@ -190,12 +190,7 @@ class SqlDeliveries:
             await tx.execute(one.values(**AGAIN, in_bulk=False, due=now))
 
     async def replay_next(self, endpoint_id: str, wanted: Wanted, after: Place | None) -> tuple[int, Place | None]:
-        query = select(COLUMNS.created_at, COLUMNS.webhook_id).where(
-            COLUMNS.endpoint_id == endpoint_id,
-            COLUMNS.created_at >= wanted.since,
-            COLUMNS.created_at < wanted.until,
-            COLUMNS.state.in_([state.value for state in wanted.states]),
-        )
+        query = select(COLUMNS.created_at, COLUMNS.webhook_id).where(*_are(wanted, endpoint_id))
         if after is not None:
             at, webhook_id = after.created_at, after.webhook_id
             query = query.where(COLUMNS.created_at >= at, or_(COLUMNS.created_at > at, COLUMNS.webhook_id > webhook_id))
@@ -208,6 +203,11 @@ class SqlDeliveries:
             await tx.execute(some.values(**AGAIN, in_bulk=True, due=COLUMNS.created_at))
         return len(found), found[-1] if len(found) == REPLAYED_AT_ONCE else None
 
+    async def count(self, endpoint_id: str, wanted: Wanted) -> Mapping[DeliveryState, int]:
+        are = select(COLUMNS.state, func.count().label("many")).where(*_are(wanted, endpoint_id))
+        async with self._database.statement() as tx:
+            return {DeliveryState(row.state): row.many for row in await tx.execute(are.group_by(COLUMNS.state))}
+
     async def prune(self, before: datetime) -> None:
         off = select(col(EndpointRow.id)).where(col(EndpointRow.off).is_not(None))
         ended = COLUMNS.state != literal_column("'waiting'")
@@ -219,6 +219,15 @@ class SqlDeliveries:
     async def next_due(self) -> datetime | None:
         async with self._database.statement() as tx:
             return (await tx.execute(NEXT_DUE)).scalar()
+
+
+def _are(wanted: Wanted, endpoint_id: str) -> list[ColumnElement[bool]]:
+    return [
+        COLUMNS.endpoint_id == endpoint_id,
+        COLUMNS.created_at >= wanted.since,
+        COLUMNS.created_at < wanted.until,
+        COLUMNS.state.in_([state.value for state in wanted.states]),
+    ]
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

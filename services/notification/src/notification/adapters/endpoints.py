@@ -7,6 +7,7 @@ from typing import Any
 
 from cachetools import TTLCache
 from chassis.database import Database, insert
+from chassis.remembering import REMEMBER_SECONDS
 from chassis.taking import take_due
 from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, inspect, select, update
 from sqlmodel import col
@@ -15,9 +16,6 @@ from notification.adapters.tables import DeliveryRow, EndpointRow
 from notification.domain.health import Health, Off
 from notification.domain.secrets import Secret
 from notification.ports import Endpoint
-
-REMEMBER_SECONDS = 5.0
-"""How soon a replica notices what another has changed."""
 
 COLUMNS = inspect(EndpointRow).local_table.c
 HEALTH = ("failures", "failing_since", "off", "off_since", "disabled_because")

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from notification.adapters.tables import FeedEndRow, FeedRow, FeedTagRow
-from notification.domain.happenings import Happening
+from notification.domain.happenings import REMINDER, Happening
 from notification.domain.live import Scope
 
 END = col(FeedEndRow.position)
@@ -74,7 +74,8 @@ class SqlFeed:
             return [_placed(row) for row in await tx.execute(query.order_by(col(FeedRow.position)).limit(limit))]
 
     async def latest(self, project_id: str, task_id: str) -> tuple[int, Happening] | None:
-        query = select(FeedRow).where(col(FeedRow.project_id) == project_id, col(FeedRow.task_id) == task_id)
+        of_task = (col(FeedRow.project_id) == project_id, col(FeedRow.task_id) == task_id)
+        query = select(FeedRow).where(*of_task, col(FeedRow.type) != REMINDER)
         async with self._database.statement() as tx:
             row = (await tx.execute(query.order_by(col(FeedRow.position).desc()).limit(1))).first()
         return _placed(row) if row else None

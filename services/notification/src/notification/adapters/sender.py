@@ -21,7 +21,7 @@ class H11Sender:
         self,
         timeout: timedelta,
         private_networks: Sequence[str],
-        ports: Collection[int] = (443,),
+        ports: Collection[int],
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout = timeout.total_seconds()

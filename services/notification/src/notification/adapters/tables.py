@@ -68,6 +68,7 @@ class DeliveryRow(Table, table=True):
     """When it is tried next, or when it ended."""
     created_at: datetime = Field(sa_type=UtcDateTime)
     correlation_id: str | None
+    traceparent: str | None
     answers: list[dict[str, Any]] = Field(sa_type=JSON)
 
 

@@ -4,19 +4,11 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 
 # Standard Webhooks 1.0.0, "Retry schedule": the wait before each further try.
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 JITTER = 0.1
 LONGEST_RETRY_AFTER = timedelta(days=1)
-
-
-class DeliveryState(StrEnum):
-    WAITING = "waiting"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    """Every try of the schedule has failed, or the receiver is gone."""
 
 
 @dataclass(frozen=True)

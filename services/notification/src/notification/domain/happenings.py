@@ -7,10 +7,19 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from contracts.events import TaskChanged, TaskRejected
+from contracts.events import TaskChanged, TaskRejected, TaskReminder
 from contracts.views import TaskView
 
-ENDINGS = ("task.done.v1", "task.failed.v1", "task.cancelled.v1", "task.expired.v1", "task.rejected.v1")
+REMINDER = "task.reminder.v1"
+ENDINGS = (
+    "task.done.v1",
+    "task.failed.v1",
+    "task.cancelled.v1",
+    "task.expired.v1",
+    "task.skipped.v1",
+    "task.rejected.v1",
+)
+HEARD_UNASKED = (*ENDINGS, REMINDER)
 """What an endpoint hears of unless it asks for something else."""
 
 
@@ -44,6 +53,11 @@ def happening_of_change(changed: TaskChanged, event_id: str, change: str) -> Hap
 def happening_of_rejection(rejected: TaskRejected, event_id: str, now: datetime) -> Happening:
     data = rejected.model_dump(mode="json")
     return Happening(event_id, "task.rejected.v1", now, rejected.project_id, None, data)
+
+
+def happening_of_reminder(reminder: TaskReminder, event_id: str, now: datetime) -> Happening:
+    data = reminder.model_dump(mode="json")
+    return Happening(event_id, REMINDER, now, reminder.project_id, reminder.task_id, data)
 
 
 def wants(patterns: Sequence[str], change: str) -> bool:

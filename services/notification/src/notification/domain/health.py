@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from contracts.webhooks import EndpointState
+
 from notification.domain.deliveries import Answer
 
 PAUSE_AFTER = 5
@@ -33,12 +35,6 @@ class Off(StrEnum):
     FAILURES = "failures"
 
 
-class State(StrEnum):
-    HEALTHY = "healthy"
-    FAILING = "failing"
-    DISABLED = "disabled"
-
-
 @dataclass(frozen=True)
 class Health:
     failures: int = 0
@@ -51,10 +47,10 @@ class Health:
     disabled_because: str | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> EndpointState:
         if self.off is not None:
-            return State.DISABLED
-        return State.FAILING if self.failing_since is not None else State.HEALTHY
+            return EndpointState.DISABLED
+        return EndpointState.FAILING if self.failing_since is not None else EndpointState.HEALTHY
 
     @property
     def hears(self) -> bool:

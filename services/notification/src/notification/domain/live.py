@@ -1,6 +1,6 @@
 """Who may watch what live, and whether a feed can tell it without a gap."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +18,14 @@ class Scope:
         return (
             project_id == self.project_id and self.task_id in (None, task_id) and (self.tag is None or self.tag in tags)
         )
+
+
+def widest(scopes: Collection[Scope]) -> list[Scope]:
+    """What all of them cover together, in an order of its own: parts of a project that is watched as a whole say
+    nothing more."""
+    whole = {scope.project_id for scope in scopes if scope == Scope(scope.project_id)}
+    found = {scope for scope in scopes if scope.project_id not in whole} | {Scope(project_id) for project_id in whole}
+    return sorted(found, key=lambda scope: (scope.project_id, scope.task_id or "", scope.tag or ""))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from contracts.errors import EndpointDisabled, NotFound
+from contracts.errors import EndpointDisabled, InvalidRequest, NotFound
 from contracts.ports import Clock
+from contracts.webhooks import DeliveryState
 
-from notification.domain.deliveries import DeliveryState
 from notification.domain.places import Place
 from notification.handlers.registering import Registering
 from notification.ports import Deliveries, Delivery, Endpoint, Wanted
@@ -37,15 +38,22 @@ class Replaying:
 
     async def replay(self, project_id: str, endpoint_id: str, webhook_id: str) -> Delivery:
         """It goes out again under its own id. Raises `NotFound` and `EndpointDisabled`."""
-        await self._enabled(project_id, endpoint_id)
+        await self.enabled(project_id, endpoint_id)
         await self._delivery(endpoint_id, webhook_id)
         await self.deliveries.replay(endpoint_id, webhook_id, self.clock.now())
         self.wake()
         return await self._delivery(endpoint_id, webhook_id)
 
+    def wanted(self, since: datetime, until: datetime | None, states: Sequence[str]) -> Wanted:
+        """What came `since` and before `until`, which is now unless it is given. Raises `InvalidRequest`."""
+        end = until or self.clock.now() + timedelta(microseconds=1)
+        if since >= end:
+            raise InvalidRequest("`since` must lie before `until`, or in the past where there is none")
+        return Wanted(since, end, [DeliveryState(state) for state in states])
+
     async def replay_all(self, project_id: str, endpoint_id: str, wanted: Wanted) -> int:
         """How many go out again, each after what is fresh. Raises `NotFound` and `EndpointDisabled`."""
-        await self._enabled(project_id, endpoint_id)
+        await self.enabled(project_id, endpoint_id)
         replayed, place = 0, None
         while True:
             some, place = await self.deliveries.replay_next(endpoint_id, wanted, place)
@@ -56,7 +64,8 @@ class Replaying:
             # Others want the database too.
             await asyncio.sleep(0)
 
-    async def _enabled(self, project_id: str, endpoint_id: str) -> Endpoint:
+    async def enabled(self, project_id: str, endpoint_id: str) -> Endpoint:
+        """Raises `NotFound` and `EndpointDisabled`."""
         endpoint = await self.registering.own(project_id, endpoint_id)
         if endpoint.health.off is not None:
             raise EndpointDisabled(

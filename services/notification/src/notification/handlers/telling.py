@@ -11,12 +11,18 @@ from datetime import datetime, timedelta
 
 import structlog
 from contracts.errors import RetryableError
-from contracts.events import CloudEvent, TaskChanged, TaskRejected, feed_grew
+from contracts.events import CloudEvent, TaskChanged, TaskRejected, TaskReminder, feed_grew
 from contracts.ports import Clock, Publisher
 from contracts.topics import App
+from contracts.webhooks import DeliveryState
 
-from notification.domain.deliveries import DeliveryState
-from notification.domain.happenings import Happening, happening_of_change, happening_of_rejection, wants
+from notification.domain.happenings import (
+    Happening,
+    happening_of_change,
+    happening_of_rejection,
+    happening_of_reminder,
+    wants,
+)
 from notification.ports import Deliveries, Delivery, Endpoints, Feed
 
 log = structlog.get_logger(__name__)
@@ -35,15 +41,22 @@ class Telling:
     clock: Clock
     delivering_wanted: asyncio.Event
     feed_kept: timedelta
+    reminder_late_after: timedelta
     tell_watchers: Callable[[int], None]
     """Of this replica: the feed has entries up to this position."""
     _grown: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
 
     async def on_task_changed(self, changed: TaskChanged, envelope: CloudEvent) -> None:
-        await self._note(happening_of_change(changed, envelope.id, envelope.type))
+        await self._note(happening_of_change(changed, envelope.id, envelope.type), envelope)
 
     async def on_task_rejected(self, rejected: TaskRejected, envelope: CloudEvent) -> None:
-        await self._note(happening_of_rejection(rejected, envelope.id, envelope.time or self.clock.now()))
+        await self._note(happening_of_rejection(rejected, envelope.id, envelope.time or self.clock.now()), envelope)
+
+    async def on_task_reminder(self, reminder: TaskReminder, envelope: CloudEvent) -> None:
+        """It may have been said in time and be heard late."""
+        now = self.clock.now()
+        told = reminder.told(now, self.reminder_late_after)
+        await self._note(happening_of_reminder(told, envelope.id, envelope.time or now), envelope)
 
     async def keep_hinting(self) -> None:
         """Runs for as long as the service does: tells the other replicas that the feed has grown.
@@ -67,11 +80,11 @@ class Telling:
         await self.feed.prune(now - self.feed_kept)
         return now + PRUNE_EVERY
 
-    async def _note(self, happening: Happening) -> None:
+    async def _note(self, happening: Happening, envelope: CloudEvent) -> None:
         endpoints = await self.endpoints.remembered(happening.project_id)
         wanting = [one for one in endpoints if one.health.hears and wants(one.events, happening.type)]
         if wanting:
-            await self.deliveries.add([self._delivery(happening, endpoint.id) for endpoint in wanting])
+            await self.deliveries.add([self._delivery(happening, endpoint.id, envelope) for endpoint in wanting])
             self.delivering_wanted.set()
         # What is kept is kept by time, so a clock that is ahead must not keep it longer.
         position = await self.feed.add(replace(happening, at=min(happening.at, self.clock.now())))
@@ -79,7 +92,7 @@ class Telling:
             self.tell_watchers(position)
             self._grown.put_nowait(position)
 
-    def _delivery(self, happening: Happening, endpoint_id: str) -> Delivery:
+    def _delivery(self, happening: Happening, endpoint_id: str, envelope: CloudEvent) -> Delivery:
         now = self.clock.now()
         body = {"type": happening.type, "timestamp": happening.at.isoformat(), "data": happening.data}
         return Delivery(
@@ -92,5 +105,6 @@ class Telling:
             tries=0,
             due=now,
             created_at=now,
-            correlation_id=happening.data.get("correlation_id"),
+            correlation_id=envelope.correlationid,
+            traceparent=envelope.traceparent,
         )

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
+from chassis.about import about_trace
 from contracts.ports import Clock
+from contracts.tracing import OFF, Span, SpanKind, TraceContext, Tracer
+from contracts.webhooks import DeliveryState
 from standardwebhooks import Webhook
 
-from notification.domain.deliveries import Answer, DeliveryState, next_try
+from notification.domain.deliveries import Answer, next_try
 from notification.domain.health import HEALTHY, Health, after_try
 from notification.domain.secrets import valid
 from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender, Tried, Vault
@@ -41,21 +44,37 @@ class Trying:
     deliver_at: Callable[[datetime], None]
     probe_at: Callable[[datetime], None]
     delivering_wanted: asyncio.Event
+    on_tried: Callable[[Answer, DeliveryState], None]
+    """Told what came of each try that was settled."""
+    on_first_try: Callable[[timedelta], None]
+    """Told how long a receiver that is well had to wait for it."""
+    tracer: Tracer = OFF
 
     async def deliver(self, delivery: Delivery, endpoint: Endpoint) -> None:
         """`delivery` is held. Should the process die, it is due again when the hold on it runs out."""
-        answer = await self._post(endpoint, delivery.webhook_id, delivery.body)
+        about = about_trace(
+            delivery.traceparent, correlation_id=delivery.correlation_id, project_id=delivery.project_id
+        )
+        with about:
+            await self._deliver(delivery, endpoint)
+
+    async def _deliver(self, delivery: Delivery, endpoint: Endpoint) -> None:
+        start, trace = self.clock.now(), _trace_of(delivery)
+        if delivery.tries == 0 and endpoint.health == HEALTHY:
+            self.on_first_try(start - delivery.created_at)
+        answer = await self._post(endpoint, delivery.webhook_id, delivery.body, trace)
+        if trace is not None:
+            self.tracer.tell(_span(delivery, answer, trace, start, self.clock.now()))
         health = await self._judge(endpoint, answer)
         settled = self._settled(delivery, answer, health)
-        await self.deliveries.settle(delivery, settled)
+        if await self.deliveries.settle(delivery, settled):
+            self.on_tried(answer, settled.state)
         if settled.state is DeliveryState.WAITING:
             self.deliver_at(settled.due)
         log.info(
             "webhook tried",
-            correlation_id=delivery.correlation_id,
             webhook_id=delivery.webhook_id,
             endpoint_id=endpoint.id,
-            project_id=endpoint.project_id,
             tries=settled.tries,
             state=settled.state.value,
             status=answer.status,
@@ -80,7 +99,7 @@ class Trying:
         await self.deliveries.release(endpoint_id, now, now + self.hold)
         self.delivering_wanted.set()
 
-    async def _post(self, endpoint: Endpoint, webhook_id: str, body: str) -> Answer:
+    async def _post(self, endpoint: Endpoint, webhook_id: str, body: str, trace: TraceContext | None = None) -> Answer:
         now = self.clock.now()
         texts = [self.vault.unlock(secret.locked) for secret in valid(endpoint.secrets, now)]
         signatures = [Webhook(text).sign(webhook_id, now, body) for text in texts if text is not None]
@@ -94,6 +113,8 @@ class Trying:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signatures),
         }
+        if trace is not None:
+            headers["traceparent"] = str(trace)
         return await self.sender.send(endpoint.url, body.encode(), headers)
 
     async def _judge(self, endpoint: Endpoint, answer: Answer) -> Health:
@@ -137,3 +158,24 @@ class Trying:
 
 def _milliseconds(answer: Answer) -> int:
     return round(answer.took / timedelta(milliseconds=1))
+
+
+def _trace_of(delivery: Delivery) -> TraceContext | None:
+    """The span of its next try."""
+    about = TraceContext.read(delivery.traceparent)
+    return about.child("webhook", delivery.webhook_id, delivery.endpoint_id, str(delivery.tries)) if about else None
+
+
+def _span(delivery: Delivery, answer: Answer, trace: TraceContext, start: datetime, end: datetime) -> Span:
+    """Without the address, which may hold what the receiver keeps secret."""
+    attributes: dict[str, str | int | float | bool] = {
+        "movie_tasks.event.type": delivery.type,
+        "movie_tasks.project.id": delivery.project_id,
+        "movie_tasks.endpoint.id": delivery.endpoint_id,
+        "movie_tasks.try": delivery.tries + 1,
+    }
+    if answer.status is not None:
+        attributes["http.response.status_code"] = answer.status
+    error = None if answer.accepted else str(answer.status or "no-answer")
+    about = TraceContext.read(delivery.traceparent)
+    return Span("webhook", trace, about, start, end, SpanKind.CLIENT, attributes, error=error)

@@ -11,7 +11,7 @@ waited for. One that cannot be told everything it missed is told so.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -45,6 +45,10 @@ class Watching:
     feed: Feed
     most_per_project: int
     """How many may watch a project at once."""
+    preview_url: Callable[[TaskProgressed], str | None]
+    """A link to the preview that it tells of, if it tells of one."""
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when somebody has begun to watch."""
     _watchers: set[Watcher] = field(default_factory=set)
     _places: Counter[str] = field(default_factory=Counter)
     _tags: LRUCache[tuple[str, str], tuple[str, ...]] = field(default_factory=lambda: LRUCache(10_000))
@@ -52,6 +56,11 @@ class Watching:
     _told: int | None = None
     """Up to where this replica has told its watchers; None while it has none."""
     _look: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def scopes(self) -> set[Scope]:
+        """What is watched on this replica now."""
+        return {watcher.scope for watcher in self._watchers}
 
     async def on_feed_grew(self, grew: FeedGrew, _envelope: CloudEvent) -> None:
         self.look(grew.position)
@@ -89,7 +98,8 @@ class Watching:
         task_id, project_id = progressed.task_id, progressed.project_id
         by_tag = any(watcher.scope.tag and watcher.scope.project_id == project_id for watcher in self._watchers)
         tags = await self._tags_of(project_id, task_id) if by_tag else ()
-        self._tell(Item(None, envelope.type, project_id, task_id, progressed.model_dump(mode="json"), tags))
+        data = progressed.model_dump(mode="json") | {"preview_url": self.preview_url(progressed)}
+        self._tell(Item(None, envelope.type, project_id, task_id, data, tags))
 
     async def _tags_of(self, project_id: str, task_id: str) -> tuple[str, ...]:
         """As the feed has them: progress names none."""
@@ -184,6 +194,7 @@ class Watching:
     def _joined(self, scope: Scope) -> Iterator[Watcher]:
         watcher = Watcher(scope)
         self._watchers.add(watcher)
+        self.joined.set()
         try:
             yield watcher
         finally:

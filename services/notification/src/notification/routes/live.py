@@ -18,7 +18,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
 from notification.domain.live import Admission
-from notification.handlers.opening import Opening, Wanted
+from notification.handlers.admitting import Admitting, Wanted
 from notification.handlers.watchers import Item
 from notification.handlers.watching import Watching
 from notification.routes.live_tickets import LIVE
@@ -44,7 +44,7 @@ LastIdInQuery = Annotated[
 ]
 
 
-def live_routes(opening: Opening, watching: Watching, send_within: timedelta) -> APIRouter:
+def live_routes(admitting: Admitting, watching: Watching, send_within: timedelta) -> APIRouter:
     router = APIRouter(
         prefix=LIVE,
         tags=["live"],
@@ -55,7 +55,7 @@ def live_routes(opening: Opening, watching: Watching, send_within: timedelta) ->
     @asynccontextmanager
     async def admitted(key: str | None, ticket: str | None, wanted: Wanted) -> AsyncIterator[Admission]:
         """With a place among the project's watchers until the connection has ended."""
-        opened = opening.with_key(key, wanted) if ticket is None else opening.with_ticket(ticket, wanted)
+        opened = admitting.with_key(key, wanted) if ticket is None else admitting.with_ticket(ticket, wanted)
         admission = await opened
         with watching.place(admission.scope.project_id):
             yield admission
@@ -73,7 +73,7 @@ def live_routes(opening: Opening, watching: Watching, send_within: timedelta) ->
             yield admission
 
     def streamed(admission: Admission, last_id: int | None) -> EventSourceResponse:
-        return EventStream(opening, admission, watching.watch(admission.scope, last_id), send_within)
+        return EventStream(admitting, admission, watching.watch(admission.scope, last_id), send_within)
 
     @router.get("/tasks/{task_id}", summary="A task's life as Server-Sent Events")
     async def task_events(
@@ -109,12 +109,14 @@ def position_of(last_id: str | None) -> int | None:
     return int(last_id)
 
 
-async def while_admitted(opening: Opening, admission: Admission, items: AsyncGenerator[Item]) -> AsyncGenerator[Item]:
+async def while_admitted(
+    admitting: Admitting, admission: Admission, items: AsyncGenerator[Item]
+) -> AsyncGenerator[Item]:
     """A connection may stand for days, and its key be revoked meanwhile."""
     async with aclosing(items):
         async for item in items:
             try:
-                await opening.confirm(admission)
+                await admitting.confirm(admission)
             except Unauthenticated:
                 return
             except RetryableError as error:
@@ -127,9 +129,9 @@ class EventStream(EventSourceResponse):
     """What a watcher is told, until it goes or takes nothing any more."""
 
     def __init__(
-        self, opening: Opening, admission: Admission, items: AsyncGenerator[Item], send_within: timedelta
+        self, admitting: Admitting, admission: Admission, items: AsyncGenerator[Item], send_within: timedelta
     ) -> None:
-        events = _events(while_admitted(opening, admission, items))
+        events = _events(while_admitted(admitting, admission, items))
         super().__init__(events, ping=PING_SECONDS, send_timeout=send_within.total_seconds())
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:

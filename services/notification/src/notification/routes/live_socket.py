@@ -17,7 +17,7 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from notification.domain.live import Allowance, page_may_open
-from notification.handlers.opening import Opening, Wanted
+from notification.handlers.admitting import Admitting, Wanted
 from notification.handlers.watchers import Item
 from notification.handlers.watching import Watching
 from notification.routes.live import position_of, while_admitted
@@ -43,7 +43,7 @@ class Manners:
     clock: Clock
 
 
-def socket_routes(opening: Opening, watching: Watching, manners: Manners) -> APIRouter:
+def socket_routes(admitting: Admitting, watching: Watching, manners: Manners) -> APIRouter:
     router = APIRouter(prefix=LIVE)
 
     @router.websocket("/ws")
@@ -62,12 +62,12 @@ def socket_routes(opening: Opening, watching: Watching, manners: Manners) -> API
         wanted = Wanted(task_id=task_id, tag=tag)
         try:
             if ticket is None:
-                admission = await opening.with_key(socket.headers.get(API_KEY.model.name), wanted)
+                admission = await admitting.with_key(socket.headers.get(API_KEY.model.name), wanted)
             else:
-                admission = await opening.with_ticket(ticket, None if wanted == Wanted() else wanted)
+                admission = await admitting.with_ticket(ticket, None if wanted == Wanted() else wanted)
             after = position_of(last_event_id)
             with watching.place(admission.scope.project_id):
-                items = while_admitted(opening, admission, watching.watch(admission.scope, after))
+                items = while_admitted(admitting, admission, watching.watch(admission.scope, after))
                 await _talk(socket, items, manners)
         except Unauthenticated as error:
             await socket.close(UNAUTHENTICATED, error.detail)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Response, Security
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from notification.domain.live import Scope
-from notification.handlers.opening import Opening, Wanted
+from notification.handlers.admitting import Admitting, Wanted
 
 LIVE = f"{API}/live"
 
@@ -34,17 +34,17 @@ class TicketView(BaseModel):
     websocket: str
 
 
-def ticket_routes(opening: Opening) -> APIRouter:
+def ticket_routes(admitting: Admitting) -> APIRouter:
     router = APIRouter(prefix=LIVE, tags=["live"], responses=answers(400, 401, 404, 413, 422, 503))
 
     async def shown(key: Annotated[str | None, Security(API_KEY)]) -> str | None:
         """The key, looked at before the body is."""
-        await opening.keys.key_of(key)
+        await admitting.keys.key_of(key)
         return key
 
     @router.post("/tickets", status_code=201, summary="A ticket to open a live feed with, for browsers")
     async def make_ticket(new: NewTicket, key: Annotated[str | None, Depends(shown)], response: Response) -> TicketView:
-        ticket, expires_at, scope = await opening.ticket(key, Wanted(task_id=new.task_id, tag=new.tag))
+        ticket, expires_at, scope = await admitting.ticket(key, Wanted(task_id=new.task_id, tag=new.tag))
         response.headers["Cache-Control"] = "no-store"
         return TicketView(
             ticket=ticket,

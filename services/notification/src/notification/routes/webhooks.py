@@ -1,26 +1,31 @@
 """A project's webhook endpoints, and what was sent to them."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
 
 from chassis.auth import ProjectOf
 from chassis.problems import answers
-from contracts.errors import InvalidRequest
 from contracts.identifiers import PlainText
 from contracts.views import API
+from contracts.webhooks import (
+    LONGEST_PAGE,
+    DeliveryPage,
+    DeliveryState,
+    DeliveryView,
+    EndpointState,
+    Replay,
+)
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from notification.domain.deliveries import DeliveryState
-from notification.domain.happenings import ENDINGS
-from notification.domain.health import State
-from notification.domain.places import read_place
+from notification.domain.happenings import HEARD_UNASKED
+from notification.domain.places import Place, read_place
 from notification.domain.secrets import Secret, valid
 from notification.handlers.registering import Registering
 from notification.handlers.replaying import Replaying
-from notification.ports import Delivery, Endpoint, Wanted
+from notification.ports import Delivery, Endpoint
 
-LONGEST_PAGE = 100
 LONGEST_GRACE = timedelta(days=30)
 
 EventPattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.*_-]+$", max_length=64)]
@@ -28,16 +33,8 @@ Url = Annotated[PlainText, Field(max_length=2000, description="A public https ad
 Events = Annotated[
     list[EventPattern], Field(min_length=1, max_length=32, description="Event types; `*` stands for anything.")
 ]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("not within the years that there are") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE)]
+Cursor = Annotated[str | None, Query(max_length=512)]
 
 
 class Strict(BaseModel):
@@ -46,7 +43,7 @@ class Strict(BaseModel):
 
 class NewEndpoint(Strict):
     url: Url
-    events: Events = list(ENDINGS)
+    events: Events = list(HEARD_UNASKED)
 
 
 class EndpointChange(Strict):
@@ -64,12 +61,6 @@ class NewSecret(Strict):
         le=int(LONGEST_GRACE.total_seconds()),
         description="How long the secrets before it stay valid; 0 ends them at once.",
     )
-
-
-class Replay(Strict):
-    since: Moment
-    until: Moment | None = Field(default=None, description="Before this moment; now, unless it is given.")
-    states: list[Literal["failed", "delivered"]] = Field(default=["failed"], min_length=1, max_length=2)
 
 
 class Shown(BaseModel):
@@ -96,7 +87,7 @@ class EndpointView(Shown):
     url: str
     events: tuple[str, ...]
     enabled: bool
-    state: State
+    state: EndpointState
     failing_since: AwareDatetime | None
     next_probe: AwareDatetime | None = Field(
         description="While it is paused or disabled for its failures: when it is asked whether it is back."
@@ -122,28 +113,9 @@ class AnswerView(Shown):
     milliseconds: int
 
 
-class DeliveryView(Shown):
-    webhook_id: str
-    type: str
-    state: DeliveryState
-    tries: int = Field(description="Since it was first due, or replayed.")
-    due: AwareDatetime = Field(description="When it is tried next, or when it ended.")
-    created_at: AwareDatetime
-    last_status: int | None
-    last_detail: str | None
-    last_milliseconds: int | None
-
-
 class WholeDeliveryView(DeliveryView):
     body: str = Field(description="As it is signed and sent.")
     answers: tuple[AnswerView, ...] = Field(description="Of the last tries, the newest at the end.")
-
-
-class DeliveryPage(Shown):
-    """Deliveries, and the cursor of the next page, if there is one."""
-
-    items: list[DeliveryView]
-    next_cursor: str | None
 
 
 class Replayed(Shown):
@@ -219,21 +191,17 @@ def _add_deliveries(router: APIRouter, replaying: Replaying, project_of: Project
         endpoint_id: str,
         project_id: Project,
         state: DeliveryState | None = None,
-        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
-        cursor: Annotated[str | None, Query(max_length=512)] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> DeliveryPage:
         before = read_place(cursor) if cursor else None
-        page, following = await replaying.log(project_id, endpoint_id, state, before, limit)
-        return DeliveryPage(
-            items=[DeliveryView(**_delivery(found)) for found in page],
-            next_cursor=following.cursor if following else None,
-        )
+        return page_view(*await replaying.log(project_id, endpoint_id, state, before, limit))
 
     @router.get("/{endpoint_id}/deliveries/{webhook_id}", summary="One delivery, whole")
     async def delivery(endpoint_id: str, webhook_id: str, project_id: Project) -> WholeDeliveryView:
         found = await replaying.delivery(project_id, endpoint_id, webhook_id)
         tries = tuple(AnswerView.model_validate(tried) for tried in found.answers)
-        return WholeDeliveryView(**_delivery(found), body=found.body, answers=tries)
+        return WholeDeliveryView(**dict(delivery_view(found)), body=found.body, answers=tries)
 
     @router.post(
         "/{endpoint_id}/deliveries/{webhook_id}/replay",
@@ -242,7 +210,7 @@ def _add_deliveries(router: APIRouter, replaying: Replaying, project_of: Project
         responses=answers(409),
     )
     async def replay(endpoint_id: str, webhook_id: str, project_id: Project) -> DeliveryView:
-        return DeliveryView(**_delivery(await replaying.replay(project_id, endpoint_id, webhook_id)))
+        return delivery_view(await replaying.replay(project_id, endpoint_id, webhook_id))
 
     @router.post(
         "/{endpoint_id}/replay",
@@ -251,13 +219,8 @@ def _add_deliveries(router: APIRouter, replaying: Replaying, project_of: Project
         responses=answers(400, 409),
     )
     async def replay_all(endpoint_id: str, wanted: Replay, project_id: Project) -> Replayed:
-        until = wanted.until or replaying.clock.now() + timedelta(microseconds=1)
-        if wanted.since >= until:
-            raise InvalidRequest("`since` must lie before `until`, or in the past where there is none")
-        states = [DeliveryState(state) for state in wanted.states]
-        return Replayed(
-            replayed=await replaying.replay_all(project_id, endpoint_id, Wanted(wanted.since, until, states))
-        )
+        which = replaying.wanted(wanted.since, wanted.until, wanted.states)
+        return Replayed(replayed=await replaying.replay_all(project_id, endpoint_id, which))
 
 
 def _endpoint(endpoint: Endpoint, now: datetime) -> EndpointView:
@@ -281,16 +244,22 @@ def _secret(secret: Secret) -> SecretView:
     return SecretView(id=secret.id, created_at=secret.created_at, expires_at=secret.expires_at)
 
 
-def _delivery(delivery: Delivery) -> dict[str, object]:
+def page_view(page: Sequence[Delivery], following: Place | None) -> DeliveryPage:
+    return DeliveryPage(
+        items=[delivery_view(found) for found in page], next_cursor=following.cursor if following else None
+    )
+
+
+def delivery_view(delivery: Delivery) -> DeliveryView:
     last = delivery.answers[-1] if delivery.answers else None
-    return {
-        "webhook_id": delivery.webhook_id,
-        "type": delivery.type,
-        "state": delivery.state,
-        "tries": delivery.tries,
-        "due": delivery.due,
-        "created_at": delivery.created_at,
-        "last_status": last.status if last else None,
-        "last_detail": last.detail if last else None,
-        "last_milliseconds": last.milliseconds if last else None,
-    }
+    return DeliveryView(
+        webhook_id=delivery.webhook_id,
+        type=delivery.type,
+        state=delivery.state,
+        tries=delivery.tries,
+        due=delivery.due,
+        created_at=delivery.created_at,
+        last_status=last.status if last else None,
+        last_detail=last.detail if last else None,
+        last_milliseconds=last.milliseconds if last else None,
+    )

@@ -2,6 +2,7 @@ import type { TaskDocument } from '../../documents.ts'
 import { isRejection, isTaskView, type TaskView } from '../../service/views.ts'
 import { applied, rejected } from '../../tasks/applying.ts'
 import { isOpen } from '../../vocabulary.ts'
+import { previewAddress } from '../preview.ts'
 import type { PanelTask } from '../task.ts'
 
 /** What an event of the live feed makes of a task that a page shows: the same as its webhook makes of the document. */
@@ -11,6 +12,7 @@ export interface Progressed {
   attempt: number
   phase: string
   progress: NonNullable<TaskView['progress']>
+  preview_url?: unknown
 }
 
 /** By which of a document's two ids an event can be told to be about it. */
@@ -20,20 +22,22 @@ export function subjectOf(data: unknown): { taskId?: string; requestId?: string 
   return isProgressed(data) ? { taskId: data.task_id } : {}
 }
 
-/** The task as it is after the event; undefined where it says nothing new. */
-export function changedBy(task: PanelTask, data: unknown): PanelTask | undefined {
-  if (isProgressed(data)) return further(task, data)
+/** The task as it is after the event of a feed from `origin`; undefined where it says nothing new. */
+export function changedBy(task: PanelTask, data: unknown, origin: string): PanelTask | undefined {
+  if (isProgressed(data)) return further(task, data, origin)
   // At depth 0 a document is all that these two want, and what is hidden of it they do not read.
   const document = task as unknown as TaskDocument
   const change = isTaskView(data) ? applied(document, data) : isRejection(data) ? rejected(document, data) : undefined
   // A result is fetched by its document, which has it only once the webhook is there.
-  return change && { ...task, ...change, results: [] }
+  return change && withPreviewOf(task, { ...task, ...change, results: [] })
 }
 
 /** Of two states of one task the later one; what an editor wrote is always taken from `fresh`. */
 export function later(known: PanelTask, fresh: PanelTask): PanelTask {
   if (known.taskId !== fresh.taskId) return fresh
-  if (fresh.seq > known.seq) return isFurther(known, fresh) ? { ...fresh, ...progressOf(known) } : fresh
+  if (fresh.seq > known.seq) {
+    return withPreviewOf(known, isFurther(known, fresh) ? { ...fresh, ...progressOf(known) } : fresh)
+  }
   // The life of a document that was never heard of changes without a number.
   if (fresh.seq === known.seq && (fresh.seq === 0 || fresh.status !== known.status)) {
     return (fresh.updatedAt ?? '') > (known.updatedAt ?? '') ? fresh : { ...fresh, ...lifeOf(known) }
@@ -43,8 +47,15 @@ export function later(known: PanelTask, fresh: PanelTask): PanelTask {
 
 /** What is told of progress is in no document. */
 function isFurther(known: PanelTask, fresh: PanelTask): boolean {
-  const sameRun = fresh.status === 'processing' && fresh.attempt === known.attempt
-  return sameRun && (known.progress ?? 0) > (fresh.progress ?? 0)
+  return isSameRun(known, fresh) && (known.progress ?? 0) > (fresh.progress ?? 0)
+}
+
+function isSameRun(known: PanelTask, fresh: PanelTask): boolean {
+  return fresh.status === 'processing' && fresh.attempt === known.attempt
+}
+
+function withPreviewOf(known: PanelTask, fresh: PanelTask): PanelTask {
+  return { ...fresh, preview: isSameRun(known, fresh) ? known.preview : undefined }
 }
 
 function progressOf({ progress, step, steps, etaSeconds }: PanelTask): Partial<PanelTask> {
@@ -52,11 +63,12 @@ function progressOf({ progress, step, steps, etaSeconds }: PanelTask): Partial<P
 }
 
 function lifeOf(task: PanelTask): Partial<PanelTask> {
-  const { status, phase, error, seq, attempt, cancelRequested } = task
-  return { ...progressOf(task), status, phase, error, seq, attempt, cancelRequested }
+  const { status, phase, error, seq, attempt, cancelRequested, estimate, deadline, preview } = task
+  return { ...progressOf(task), status, phase, error, seq, attempt, cancelRequested, estimate, deadline, preview }
 }
 
-function further(task: PanelTask, { attempt, phase, progress }: Progressed): PanelTask | undefined {
+function further(task: PanelTask, progressed: Progressed, origin: string): PanelTask | undefined {
+  const { attempt, phase, progress } = progressed
   if (!isOpen(task.status) || attempt < (task.attempt ?? 0)) return undefined
   const before = attempt === task.attempt ? (task.progress ?? 0) : 0
   const now = Math.round(progress.fraction * 100)
@@ -70,6 +82,9 @@ function further(task: PanelTask, { attempt, phase, progress }: Progressed): Pan
     step: progress.step,
     steps: progress.total,
     etaSeconds: progress.eta_seconds ?? null,
+    preview:
+      previewAddress(progressed.preview_url, progressed.task_id, origin) ??
+      (attempt === task.attempt ? task.preview : undefined),
   }
 }
 

@@ -6,6 +6,7 @@ export const RESET = 'feed.reset.v1'
 /** Of the service's events those that say something of a task's document. */
 export const TOLD = [
   'task.accepted.v1',
+  'task.scheduled.v1',
   'task.queued.v1',
   'task.assigned.v1',
   'task.processing.v1',
@@ -15,6 +16,8 @@ export const TOLD = [
   'task.failed.v1',
   'task.cancelled.v1',
   'task.expired.v1',
+  'task.blocked.v1',
+  'task.skipped.v1',
   'task.rejected.v1',
   'media.produced.v1',
   RESET,
@@ -37,7 +40,8 @@ export interface FeedDependencies {
   open(address: string): Source
   /** From 0 to below 1. */
   chance(): number
-  onEvent(type: string, data: unknown): void
+  /** `origin` is where the feed is from. */
+  onEvent(type: string, data: unknown, origin: string): void
   /** Whether what happens is being told right now. */
   onLive(live: boolean): void
 }
@@ -72,13 +76,13 @@ export class LiveFeed {
     try {
       const address = await this.#given.address()
       if (turn !== this.#turn) return
-      this.#put(this.#listen(this.#given.open(this.#resumed(address)), turn))
+      this.#put(this.#listen(this.#given.open(this.#resumed(address)), new URL(address).origin, turn))
     } catch {
       if (turn === this.#turn) this.#later()
     }
   }
 
-  #listen(source: Source, turn: number): Source {
+  #listen(source: Source, origin: string, turn: number): Source {
     source.onopen = () => {
       if (turn !== this.#turn) return
       this.#failures = 0
@@ -95,7 +99,7 @@ export class LiveFeed {
         if (turn !== this.#turn) return
         if (event.lastEventId) this.#lastId = event.lastEventId
         const data = readJson(event.data)
-        if (data !== undefined) this.#given.onEvent(type, data)
+        if (data !== undefined) this.#given.onEvent(type, data, origin)
       })
     }
     return source

@@ -109,9 +109,9 @@ export class LiveTasks {
       address: () => this.#api.liveUrl(project),
       open: this.#open,
       chance: Math.random,
-      onEvent: (type, data) => {
+      onEvent: (type, data, origin) => {
         if (type === RESET) this.#askFor(key)
-        else this.#hear(data)
+        else this.#hear(data, origin)
       },
       onLive: (live) => {
         this.#live(key, live)
@@ -144,13 +144,13 @@ export class LiveTasks {
     this.#schedule()
   }
 
-  #hear(data: unknown): void {
+  #hear(data: unknown, origin: string): void {
     const subject = subjectOf(data)
     for (const watched of this.#watched.values()) {
       const { taskId, requestId } = watched.task
       const about = subject.taskId !== undefined ? subject.taskId === taskId : subject.requestId === requestId
       if (!about || (subject.taskId ?? subject.requestId) === undefined) continue
-      const changed = changedBy(watched.task, data)
+      const changed = changedBy(watched.task, data, origin)
       if (!changed) continue
       watched.behind = isOpen(changed.status) ? undefined : (watched.behind ?? 0)
       this.#set(watched, changed)

@@ -1,37 +1,44 @@
 """The queue as a table that replicas share: whatever decides is one statement, never a read and then a write."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
-from contracts.tasks import Owner, Phase, Task
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, or_, select, update
+from contracts.tasks import Owner, Phase, Task, gpu_seconds
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, distinct, func, or_, select, update
 from sqlmodel import col
 
 from scheduling.adapters.ledger import charge
-from scheduling.adapters.tables import EntryRow
+from scheduling.adapters.tables import EntryRow, NeedRow
+from scheduling.domain.backlog import Kind
 from scheduling.domain.company import Company
-from scheduling.domain.usage import gpu_seconds
 from scheduling.domain.watching import REMEMBERED, hard_deadline, startable_at
-from scheduling.ports import Entry
+from scheduling.ports import Backlog, Entry, News
 
+NOT_YET = (Phase.BLOCKED.value, Phase.SCHEDULED.value)
 STARTABLE = (Phase.QUEUED.value, Phase.RETRY_WAIT.value)
 RUNNING = tuple(phase.value for phase in Phase if phase.owner is Owner.WORKER)
 HELD = (Phase.ASSIGNED.value, *RUNNING)
+UNDER_WAY = (*HELD, Phase.STORING.value)
 ENDED = tuple(phase.value for phase in Phase if phase.terminal)
 
 _INSERT = insert(EntryRow)
 NEW = _INSERT.excluded
 NEWER = col(EntryRow.seq) < NEW.seq
+MAY_START = and_(
+    col(EntryRow.phase).in_(STARTABLE),
+    or_(col(EntryRow.not_before).is_(None), col(EntryRow.not_before) <= bindparam("now")),
+)
 SAME_PHASE = and_(col(EntryRow.attempt) == NEW.attempt, col(EntryRow.phase) == NEW.phase)
 
 
 def _keep_if(worth: ColumnElement[bool]) -> Any:
     """Writes the row if there is none, or if the one there is worth replacing; returns nothing if it is not.
 
-    What counts from the moment a phase was heard of stays while the phase does, and so does what was charged.
+    What counts from the moment a phase was heard of stays while the phase does.
     """
     limit = col(EntryRow.hard_deadline)
     limited = and_(SAME_PHASE, limit > NEW.phase_heard_at, limit < NEW.look_at)
@@ -39,16 +46,17 @@ def _keep_if(worth: ColumnElement[bool]) -> Any:
         **{column.name: column for column in NEW},
         **{
             name: case((SAME_PHASE, col(getattr(EntryRow, name))), else_=NEW[name])
-            for name in ("phase_heard_at", "not_before", "hard_deadline")
+            for name in ("phase_heard_at", "not_before", "hard_deadline", "held")
         },
         "look_at": case((limited, limit), else_=NEW.look_at),
-        "gpu_seconds": case((NEW.gpu_seconds > col(EntryRow.gpu_seconds), NEW.gpu_seconds), else_=EntryRow.gpu_seconds),
-        "charged_before": col(EntryRow.gpu_seconds),
-        # The record knows better only than what was never so.
-        "since": case((col(EntryRow.seq) > NEW.seq, NEW.since), else_=col(EntryRow.since)),
+        # The record knows better only than what was never so, and than what did not wait yet.
+        "since": case(
+            (or_(col(EntryRow.seq) > NEW.seq, col(EntryRow.phase).in_(NOT_YET)), NEW.since),
+            else_=col(EntryRow.since),
+        ),
     }
     keep = _INSERT.on_conflict_do_update(index_elements=["task_id"], set_=written, where=worth)
-    return keep.returning(col(EntryRow.gpu_seconds), col(EntryRow.charged_before))
+    return keep.returning(col(EntryRow.phase_heard_at))
 
 
 def _ready() -> Select[Any]:
@@ -57,12 +65,8 @@ def _ready() -> Select[Any]:
         partition_by=(col(EntryRow.project_id), col(EntryRow.rank), col(EntryRow.model), col(EntryRow.outgrown_mb)),
         order_by=(col(EntryRow.since), col(EntryRow.task_id)),
     )
-    startable = select(col(EntryRow.task_id), place.label("place")).where(
-        col(EntryRow.medium) == bindparam("medium"),
-        col(EntryRow.phase).in_(STARTABLE),
-        or_(col(EntryRow.not_before).is_(None), col(EntryRow.not_before) <= bindparam("now")),
-    )
-    placed = startable.subquery()
+    of_medium = col(EntryRow.medium) == bindparam("medium")
+    placed = select(col(EntryRow.task_id), place.label("place")).where(of_medium, MAY_START).subquery()
     query = select(EntryRow).join(placed, placed.c.task_id == EntryRow.task_id)
     return query.where(placed.c.place <= bindparam("most_alike"))
 
@@ -79,31 +83,86 @@ FORGET = (
     )
     .values(look_at=None, forget_at=bindparam("until"))
 )
-SWEEP = delete(EntryRow).where(col(EntryRow.forget_at) <= bindparam("now"))
+FORGOTTEN = col(EntryRow.forget_at) <= bindparam("now")
+SWEEP_NEEDS = delete(NeedRow).where(col(NeedRow.task_id).in_(select(col(EntryRow.task_id)).where(FORGOTTEN)))
+SWEEP = delete(EntryRow).where(FORGOTTEN)
+ADD_NEEDS = insert(NeedRow).on_conflict_do_nothing()
 READY = _ready()
 HELD_OF_MEDIUM = select(EntryRow).where(col(EntryRow.medium) == bindparam("medium"), col(EntryRow.phase).in_(HELD))
+IS_HELD = col(EntryRow.phase).in_(HELD)
+KIND = col(EntryRow.project_id), col(EntryRow.medium), col(EntryRow.model)
+BACKLOG = (
+    select(*KIND, col(EntryRow.phase), func.count().label("tasks"))
+    .where(or_(MAY_START, IS_HELD))
+    .group_by(*KIND, col(EntryRow.phase))
+)
+BUSY_WORKERS = (
+    select(col(EntryRow.medium), col(EntryRow.model), func.count(distinct(col(EntryRow.worker_id))).label("workers"))
+    .where(IS_HELD)
+    .group_by(col(EntryRow.medium), col(EntryRow.model))
+)
+HOLD = (
+    update(EntryRow)
+    .where(col(EntryRow.task_id) == bindparam("held_id"), col(EntryRow.phase) == Phase.SCHEDULED.value)
+    .values(held=True, look_at=bindparam("until"))
+)
+WAKE_HELD = (
+    update(EntryRow)
+    .where(
+        col(EntryRow.series_id) == bindparam("of_series"),
+        col(EntryRow.phase) == Phase.SCHEDULED.value,
+        col(EntryRow.held),
+    )
+    .values(look_at=bindparam("now"))
+)
+WAKE_NEEDING = (
+    update(EntryRow)
+    .where(
+        col(EntryRow.task_id).in_(select(col(NeedRow.task_id)).where(col(NeedRow.needed_id) == bindparam("ended"))),
+        col(EntryRow.phase) == Phase.BLOCKED.value,
+    )
+    .values(look_at=bindparam("now"))
+)
+OF_SERIES = select(col(EntryRow.task_id)).where(
+    col(EntryRow.series_id) == bindparam("of_series"), col(EntryRow.phase).not_in(ENDED)
+)
 DUE = select(EntryRow).where(col(EntryRow.look_at) <= bindparam("now")).order_by(col(EntryRow.look_at))
 NEXT_DUE = select(func.min(col(EntryRow.look_at)))
 
 
 class SqlQueue:
-    def __init__(self, database: Database, half_life: timedelta, company: Callable[[Task], Company]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        half_life: timedelta,
+        company: Callable[[Task], Company],
+        on_news: Callable[[News], None],
+    ) -> None:
         self._database = database
         self._half_life = half_life
         self._company = company
+        self._on_news = on_news
 
     async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
-        return await self._keep(HEAR, self._row(task, now, look_again_at), now)
+        return await self._keep(HEAR, task, self._row(task, now, look_again_at), now)
 
     async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
-        await self._keep(CORRECT, {**self._row(task, now, look_again_at), "heard_seq": heard_seq}, now)
+        row = {**self._row(task, now, look_again_at), "heard_seq": heard_seq}
+        await self._keep(CORRECT, task, row, now)
 
-    async def _keep(self, keep: Any, row: dict[str, Any], now: datetime) -> bool:
+    async def _keep(self, keep: Any, task: Task, row: dict[str, Any], now: datetime) -> bool:
+        seconds, charged = gpu_seconds(task), 0.0
         async with self._database.transaction() as tx:
-            kept = (await tx.execute(keep, row)).first()
-            if kept is not None and kept.gpu_seconds > kept.charged_before:
-                await charge(tx, row["project_id"], kept.gpu_seconds - kept.charged_before, now, self._half_life)
-        return kept is not None
+            written = (await tx.execute(keep, row)).first()
+            kept = written is not None
+            if kept and task.phase is Phase.BLOCKED:
+                needs = [{"task_id": task.id, "needed_id": needed} for needed in sorted(set(task.needs.values()))]
+                await tx.execute(ADD_NEEDS, needs)
+            if kept and seconds > 0:
+                charged = await charge(tx, task.id, task.project_id, seconds, now, self._half_life)
+        if written is not None:
+            self._on_news(News(task, written.phase_heard_at == now, charged))
+        return kept
 
     def _row(self, task: Task, now: datetime, look_again_at: datetime) -> dict[str, Any]:
         company = self._company(task)
@@ -118,7 +177,7 @@ class SqlQueue:
             "attempt": task.attempt,
             "seq": task.seq,
             "worker_id": task.worker_id,
-            "since": min(task.created_at, now),
+            "since": min(task.waits_since, now),
             "not_before": startable_at(task, now),
             "hard_deadline": hard_deadline(task, now),
             "look_at": look_again_at,
@@ -126,8 +185,8 @@ class SqlQueue:
             "alike": company.alike,
             "most_together": company.most,
             "outgrown_mb": task.outgrown_mb,
-            "gpu_seconds": gpu_seconds(task),
-            "charged_before": 0.0,
+            "series_id": task.series.id if task.series else None,
+            "held": False,
         }
 
     async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
@@ -136,11 +195,13 @@ class SqlQueue:
             await tx.execute(FORGET, ended)
 
     async def sweep(self, now: datetime) -> None:
-        async with self._database.statement() as tx:
+        async with self._database.transaction() as tx:
+            await tx.execute(SWEEP_NEEDS, {"now": now})
             await tx.execute(SWEEP, {"now": now})
 
     async def remove(self, task_id: str) -> None:
-        async with self._database.statement() as tx:
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(NeedRow).where(col(NeedRow.task_id) == task_id))
             await tx.execute(delete(EntryRow).where(col(EntryRow.task_id) == task_id))
 
     async def ready(self, medium: Medium, now: datetime, most_alike: int) -> Sequence[Entry]:
@@ -149,9 +210,26 @@ class SqlQueue:
     async def held(self, medium: Medium) -> Sequence[Entry]:
         return await self._entries(HELD_OF_MEDIUM, {"medium": medium.value})
 
-    async def look_again(self, task_id: str, at: datetime) -> None:
+    async def under_way(self) -> Sequence[Entry]:
+        return await self._entries(select(EntryRow).where(col(EntryRow.phase).in_(UNDER_WAY)), {})
+
+    async def held_of(self, project_ids: Collection[str]) -> Sequence[Entry]:
+        of_projects = col(EntryRow.project_id).in_([*project_ids]), col(EntryRow.phase).in_(HELD)
+        return await self._entries(select(EntryRow).where(*of_projects), {})
+
+    async def backlog(self, now: datetime) -> Backlog:
+        async with self._database.transaction() as tx:
+            rows = (await tx.execute(BACKLOG, {"now": now})).all()
+            busy = (await tx.execute(BUSY_WORKERS)).all()
+        queued, running = Counter[Kind](), Counter[Kind]()
+        for row in rows:
+            kind = Kind(row.project_id, Medium(row.medium), row.model)
+            (running if row.phase in HELD else queued)[kind] += row.tasks
+        return Backlog(queued, running, {(Medium(row.medium), row.model): row.workers for row in busy})
+
+    async def look_again(self, task_id: str, seq: int, at: datetime) -> None:
         async with self._database.statement() as tx:
-            there = col(EntryRow.task_id) == task_id, col(EntryRow.look_at).is_not(None)
+            there = col(EntryRow.task_id) == task_id, col(EntryRow.seq) == seq, col(EntryRow.look_at).is_not(None)
             await tx.execute(update(EntryRow).where(*there).values(look_at=at))
 
     async def renew(self, worker_id: str, runs: Sequence[tuple[str, int]], until: datetime) -> None:
@@ -162,6 +240,22 @@ class SqlQueue:
     async def renew_all(self, until: datetime) -> None:
         async with self._database.transaction() as tx:
             await _put_off(tx, until)
+
+    async def hold(self, task_id: str, look_again_at: datetime) -> None:
+        async with self._database.statement() as tx:
+            await tx.execute(HOLD, {"held_id": task_id, "until": look_again_at})
+
+    async def wake_held(self, series_id: str, now: datetime) -> bool:
+        async with self._database.statement() as tx:
+            return bool((await tx.execute(WAKE_HELD, {"of_series": series_id, "now": now})).rowcount)
+
+    async def wake_needing(self, task_id: str, now: datetime) -> bool:
+        async with self._database.statement() as tx:
+            return bool((await tx.execute(WAKE_NEEDING, {"ended": task_id, "now": now})).rowcount)
+
+    async def of_series(self, series_id: str) -> Sequence[str]:
+        async with self._database.statement() as tx:
+            return (await tx.execute(OF_SERIES, {"of_series": series_id})).scalars().all()
 
     async def due(self, now: datetime) -> Sequence[Entry]:
         return await self._entries(DUE, {"now": now})
@@ -197,4 +291,6 @@ def _entry(row: Any) -> Entry:
         since=row.since,
         company=Company(row.alike, row.most_together),
         outgrown_mb=row.outgrown_mb,
+        series_id=row.series_id,
+        held=row.held,
     )

@@ -16,6 +16,7 @@ class EntryRow(Table, table=True):
     __table_args__ = (
         Index("queue_by_phase", "medium", "phase", "project_id", "rank", "since"),
         Index("queue_by_worker", "worker_id"),
+        Index("queue_by_series", "series_id"),
     )
 
     task_id: str = Field(primary_key=True)
@@ -37,9 +38,26 @@ class EntryRow(Table, table=True):
     alike: str | None
     most_together: int
     outgrown_mb: int
-    gpu_seconds: float
-    charged_before: float
-    """`gpu_seconds` as they were before the row was last written: what lies between is to be charged."""
+    series_id: str | None
+    held: bool
+
+
+class NeedRow(Table, table=True):
+    """Which task of the queue needs which other one's result."""
+
+    __tablename__ = "needs"
+
+    task_id: str = Field(primary_key=True)
+    needed_id: str = Field(primary_key=True, index=True)
+
+
+class ReminderRow(Table, table=True):
+    __tablename__ = "reminders"
+
+    task_id: str = Field(primary_key=True)
+    moment: datetime = Field(sa_type=UtcDateTime, primary_key=True)
+    due: datetime | None = Field(sa_type=UtcDateTime, index=True)
+    """When to say it, or to say it again; None once it was said and heard."""
 
 
 class UsageRow(Table, table=True):
@@ -48,6 +66,27 @@ class UsageRow(Table, table=True):
     project_id: str = Field(primary_key=True)
     seconds: float
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ChargeRow(Table, table=True):
+    """What a task has been charged, for good: its row in the queue goes, and it may come back to life years later."""
+
+    __tablename__ = "charges"
+
+    task_id: str = Field(primary_key=True)
+    seconds: float
+    before: float
+    """`seconds` as they were before the row was last written."""
+
+
+class SpendingRow(Table, table=True):
+    """What a project was charged in a calendar month, in UTC."""
+
+    __tablename__ = "project_spending"
+
+    project_id: str = Field(primary_key=True)
+    month: datetime = Field(sa_type=UtcDateTime, primary_key=True)
+    seconds: float
 
 
 class LeadershipRow(Table, table=True):

@@ -4,16 +4,20 @@ Priority first; within a priority the project that has used the fewest GPU-secon
 what it runs right now; within a project the longest waiting. Ageing lifts whoever waits too long, so
 that nothing waits for ever. A loaded model is preferred while that is worth more than it costs.
 
+What a project's budget does not allow is left out, as if it did not wait.
+
 Only when every free worker has been given a task, others go along with these where a forward pass has room.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from scheduling.domain.riding import Batch, Turn, Waiting, riders
+from scheduling.domain.riding import Batch, Shares, Turn, Waiting, riders
 
 HIGHEST_RANK = 2
+NO_BUDGETS: Mapping[str, float] = MappingProxyType({})
 PATIENCE_IN_LOADS = 4
 """How many loading times a task lets others go first because their model is loaded."""
 
@@ -42,16 +46,19 @@ def match(
     usage: Mapping[str, float],
     now: datetime,
     ageing: timedelta,
+    room: Mapping[str, float] = NO_BUDGETS,
 ) -> list[Pairing]:
     """Pairs tasks with free slots until one of the two runs out, then adds those that go along, all in turn.
 
-    `usage` holds GPU-seconds by project: what it used lately and what its running tasks will use.
+    `usage` holds GPU-seconds by project: what it used lately and what its running tasks will use. `room` holds what
+    its budget still allows to start, if it has one.
     """
-    queue, spent = list(waiting), dict(usage)
+    shares = Shares(dict(usage), dict(room))
+    queue = [task for task in waiting if shares.allow(task)]
     started: list[tuple[Waiting, Batch]] = []
     free = {worker.worker_id: worker for worker in workers if worker.slots > 0}
     while queue and free:
-        queue.sort(key=lambda task: _turn(task, spent, now, ageing))
+        queue.sort(key=lambda task: _turn(task, shares.spent, now, ageing))
         chosen = next(((task, able) for task in queue if (able := _able(task, free.values()))), None)
         if chosen is None:
             break
@@ -60,15 +67,16 @@ def match(
         task = _better_use(head, worker, queue, now, ageing)
         started.append((task, Batch(worker.worker_id, worker.models, [task])))
         queue.remove(task)
-        spent[task.project_id] = spent.get(task.project_id, 0.0) + task.run_seconds
+        shares.start(task)
+        queue = [other for other in queue if shares.allow(other)]
         _take_slot(free, worker, task)
     batches = [batch for _, batch in started]
     started += riders(
         batches,
         queue,
-        spent,
+        shares,
         rank_of=lambda task: _aged_rank(task, now, ageing),
-        turn=lambda task: _turn(task, spent, now, ageing),
+        turn=lambda task: _turn(task, shares.spent, now, ageing),
     )
     return [_pairing(task, batch) for task, batch in started]
 
@@ -84,7 +92,8 @@ def _turn(task: Waiting, spent: Mapping[str, float], now: datetime, ageing: time
 
 
 def _aged_rank(task: Waiting, now: datetime, ageing: timedelta) -> int:
-    return min(HIGHEST_RANK, task.rank + int(max(timedelta(), now - task.since) / ageing))
+    waited = now - max(task.since, task.ages_from or task.since)
+    return min(HIGHEST_RANK, task.rank + int(max(timedelta(), waited) / ageing))
 
 
 def _able(task: Waiting, workers: Iterable[FreeWorker]) -> list[FreeWorker]:
@@ -95,9 +104,11 @@ def _can_run(worker: FreeWorker, task: Waiting) -> bool:
     return task.model in worker.models and worker.memory_mb > task.above_mb
 
 
-def _cost_of_switching(task: Waiting, worker: FreeWorker) -> tuple[bool, int, str]:
-    """A worker with the model loaded first; else the one that has least loaded to lose."""
-    return (task.model not in worker.warm, len(worker.warm), worker.worker_id)
+def _cost_of_switching(task: Waiting, worker: FreeWorker) -> tuple[bool, bool, int, str]:
+    """No GPU for what needs none, if that can be; a worker with the model loaded first; else the one that has least
+    loaded to lose."""
+    wasted = worker.memory_mb > 0 and not task.uses_gpu
+    return (wasted, task.model not in worker.warm, len(worker.warm), worker.worker_id)
 
 
 def _better_use(

@@ -5,7 +5,7 @@ taken in the queue's own order, by as many as fit, and charged like everybody el
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,8 +28,30 @@ class Waiting:
     run_seconds: float
     load_seconds: float
     company: Company = ALONE
+    uses_gpu: bool = True
+    """False for what a worker without a GPU does just as well."""
     above_mb: int = -1
     """It needs a worker with more memory than this."""
+    ages_from: datetime | None = None
+    """When it began to wait for others, if that is later than `since`."""
+
+
+@dataclass
+class Shares:
+    """What projects have of the GPUs, as tasks are started."""
+
+    spent: dict[str, float]
+    """GPU-seconds by project: what it used lately and what its running tasks will use."""
+    room: dict[str, float]
+    """GPU-seconds that may still be started, of those projects that have a budget."""
+
+    def allow(self, task: Waiting) -> bool:
+        return task.project_id not in self.room or task.run_seconds <= self.room[task.project_id]
+
+    def start(self, task: Waiting) -> None:
+        self.spent[task.project_id] = self.spent.get(task.project_id, 0.0) + task.run_seconds
+        if task.project_id in self.room:
+            self.room[task.project_id] -= task.run_seconds
 
 
 @dataclass
@@ -64,7 +86,7 @@ class _Line:
 def riders(
     batches: Sequence[Batch],
     waiting: Iterable[Waiting],
-    spent: MutableMapping[str, float],
+    shares: Shares,
     rank_of: Callable[[Waiting], int],
     turn: Callable[[Waiting], Turn],
 ) -> Iterator[tuple[Waiting, Batch]]:
@@ -72,9 +94,10 @@ def riders(
 
     A larger batch takes longer. So nobody goes along on a worker for which something more urgent waits. Of what
     is as urgent, some may be passed by one batch; it is then their turn, for the batch has been charged in full.
+    What its project's budget does not allow waits for no worker.
     """
     lines = _lines(waiting, rank_of)
-    while lines:
+    while lines := [line for line in lines if shares.allow(line.tasks[0])]:
         roomy = {batch.alike for batch in batches if batch.has_room}
         in_turn = sorted((line for line in lines if line.company.alike in roomy), key=lambda line: turn(line.tasks[0]))
         found = next(((line, batch) for line in in_turn if (batch := _place(line, batches, lines))), None)
@@ -85,7 +108,7 @@ def riders(
         if not line.tasks:
             lines.remove(line)
         batch.members.append(rider)
-        spent[rider.project_id] = spent.get(rider.project_id, 0.0) + rider.run_seconds
+        shares.start(rider)
         yield rider, batch
 
 

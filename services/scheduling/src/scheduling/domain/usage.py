@@ -4,10 +4,6 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.tasks import Phase, Task
-
-ON_THE_GPU = (Phase.LOADING_MODEL, Phase.GENERATING, Phase.ENCODING)
-
 
 @dataclass(frozen=True)
 class Usage:
@@ -22,8 +18,3 @@ class Usage:
 
     def plus(self, seconds: float, now: datetime, half_life: timedelta) -> "Usage":
         return Usage(self.now(now, half_life) + seconds, max(now, self.at))
-
-
-def gpu_seconds(task: Task) -> float:
-    """What the task's attempts so far have cost: of what was shared with others, its own part."""
-    return sum(task.phase_seconds.get(phase, 0.0) for phase in ON_THE_GPU) - task.shared_seconds

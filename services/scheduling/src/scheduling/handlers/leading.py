@@ -1,6 +1,7 @@
 """One replica leads: it matches, renews leases and watches. The others hear, note, and stand by."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -68,7 +69,9 @@ class Leading:
         try:
             await self.look(duties)
         except RetryableError as error:
-            log.warning("who leads cannot be told now", replica=self._replica, reason=error.detail)
+            # At a start it is mostly daprd, which delivers nothing before this process serves.
+            level = logging.INFO if self._beaten_at is None else logging.WARNING
+            log.log(level, "who leads cannot be told now", replica=self._replica, reason=error.detail)
 
     async def look(self, duties: Duties) -> None:
         """Beats when it is time to, or takes over from a leader that has stopped beating.

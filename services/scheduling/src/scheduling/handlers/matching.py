@@ -6,19 +6,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from chassis.about import about_task
 from contracts.catalog import Catalog, ModelEntry
 from contracts.errors import IllegalTransition, NotFound, RetryableError
 from contracts.events import Assignment, assignment, queue_grew, task_changed
 from contracts.media import Medium
+from contracts.pauses import Pauses
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
-from contracts.tasks import Assign, Phase, Task
+from contracts.tasks import Assign, Phase, Task, context_of
 from contracts.topics import App
+from contracts.tracing import OFF, Span, TraceContext, Tracer
 
+from scheduling.domain.budgets import Terms
 from scheduling.domain.matching import FreeWorker, Pairing, match
 from scheduling.domain.riding import Waiting
 from scheduling.domain.slots import Held, free_slots, says_free
 from scheduling.domain.watching import look_again_at
+from scheduling.handlers.budgeting import Budgeting
+from scheduling.handlers.pausing import Pausing
 from scheduling.ports import Entry, HeardWorker, Ledger, Queue, Workers
 
 log = structlog.get_logger(__name__)
@@ -65,6 +71,8 @@ class Matching:
     tasks: TaskRecords
     queue: Queue
     ledger: Ledger
+    budgeting: Budgeting
+    pausing: Pausing
     workers: Workers
     publisher: Publisher
     note: Callable[[Task], Awaitable[None]]
@@ -73,6 +81,7 @@ class Matching:
     clock: Clock
     policy: Policy
     wishes: Wishes
+    tracer: Tracer = OFF
 
     async def keep_matching(self) -> None:
         """Runs for as long as the service does: a pass whenever something may have changed.
@@ -99,22 +108,37 @@ class Matching:
         if not workers:
             return
         now = self.clock.now()
-        ready = await self.queue.ready(medium, now, self._most_alike(medium, len(workers)))
+        pauses = await self.pausing.now()
+        waiting_at_all = await self.queue.ready(medium, now, self._most_alike(medium, len(workers)))
+        ready = [one for one in waiting_at_all if pauses.over(one.project_id, one.medium, one.model) is None]
         if not ready:
             return
         held = await self.queue.held(medium)
         # A model may have left the catalog while tasks for it waited; no worker offers it then.
         largest_mb = max(worker.status.device.vram_total_mb for worker in available)
-        waiting = [_waiting(entry, model, largest_mb) for entry in ready if (model := self.catalog.get(entry.model))]
+        terms = await self.budgeting.terms(dict.fromkeys(entry.project_id for entry in ready))
+        models = ((entry, self.catalog.get(entry.model)) for entry in ready)
+        waiting = [_waiting(entry, model, largest_mb, terms, pauses) for entry, model in models if model]
         usage = await self._usage(held)
         entries = {entry.task_id: entry for entry in ready}
-        for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing):
+        assigned = list[Task]()
+        for pairing in match(waiting, _free_workers(workers, held), usage, now, self.policy.ageing, terms.room):
             if not self.leads():
-                return
+                break
             first = entries.get(pairing.goes_with or "")
             # The first one's attempt tells the batch from another that it led before.
             batch = f"{first.task_id}:{first.attempt + 1}" if first else None
-            await self._assign(pairing, entries[pairing.task_id], batch)
+            if (task := await self._assign(pairing, entries[pairing.task_id], batch)) is not None:
+                assigned.append(task)
+        self._tell(medium, assigned, now, waited=len(ready), workers=len(workers))
+
+    def _tell(self, medium: Medium, assigned: Sequence[Task], start: datetime, *, waited: int, workers: int) -> None:
+        """A pass is for all that wait, so it belongs into nobody's trace, and names those that it was good for."""
+        links = [context for task in assigned if (context := context_of(task)) and context.sampled]
+        if links:
+            trace = TraceContext.beginning("match", medium.value, start.isoformat(), sampled=True).child("match")
+            about = {"movie_tasks.medium": medium.value, "movie_tasks.waited": waited, "movie_tasks.workers": workers}
+            self.tracer.tell(Span("match", trace, None, start, self.clock.now(), attributes=about, links=links))
 
     def _most_alike(self, medium: Medium, workers: int) -> int:
         """As many as could fill every forward pass that may begin now."""
@@ -122,7 +146,9 @@ class Matching:
         largest = max((model.batching.max for model in self.catalog.models if model.medium is medium), default=1)
         return min(most, max(least, workers * largest))
 
-    async def _assign(self, pairing: Pairing, entry: Entry, batch: str | None) -> None:
+    async def _assign(self, pairing: Pairing, entry: Entry, batch: str | None) -> Task | None:
+        """The task as it is assigned now, unless something else had come of it."""
+
         def as_heard(found: Task) -> Assign:
             if found.attempt != entry.attempt:
                 raise IllegalTransition(f"task {found.id} has had another attempt meanwhile")
@@ -132,11 +158,16 @@ class Matching:
             task = await self.tasks.change(entry.task_id, as_heard)
         except (IllegalTransition, NotFound):
             await self._catch_up(entry)
-            return
+            return None
+        with about_task(task):
+            await self._say(task, pairing, entry.medium, batch)
+        return task
+
+    async def _say(self, task: Task, pairing: Pairing, medium: Medium, batch: str | None) -> None:
         await self.note(task)
         assigned = Assignment(
             worker_id=pairing.worker_id,
-            medium=entry.medium,
+            medium=medium,
             project_id=task.project_id,
             task_id=task.id,
             attempt=task.attempt,
@@ -148,14 +179,7 @@ class Matching:
         # where it holds its worker's slot for a while.
         await self.publisher.publish(task_changed(task, App.SCHEDULING))
         await self.publisher.publish(assignment(assigned, task, App.SCHEDULING, self.clock.now()))
-        log.info(
-            "task assigned",
-            correlation_id=task.correlation_id,
-            task_id=task.id,
-            attempt=task.attempt,
-            worker_id=pairing.worker_id,
-            together=pairing.together,
-        )
+        log.info("task assigned", worker_id=pairing.worker_id, together=pairing.together)
 
     async def _catch_up(self, entry: Entry) -> None:
         """What was heard of the task is not what its record says: believe the record, and match again."""
@@ -181,8 +205,10 @@ class Matching:
         return usage
 
 
-def _waiting(entry: Entry, model: ModelEntry, largest_mb: int) -> Waiting:
+def _waiting(entry: Entry, model: ModelEntry, largest_mb: int, terms: Terms, pauses: Pauses) -> Waiting:
     """What fitted no device that there is now goes to any: it may fit the next time, or fail for good."""
+    resumed = pauses.ages_from(entry.project_id, entry.medium, entry.model)
+    began = [moment for moment in (terms.age_from.get(entry.project_id), resumed) if moment is not None]
     return Waiting(
         task_id=entry.task_id,
         project_id=entry.project_id,
@@ -192,7 +218,9 @@ def _waiting(entry: Entry, model: ModelEntry, largest_mb: int) -> Waiting:
         run_seconds=model.run_seconds,
         load_seconds=model.load_seconds,
         company=entry.company,
+        uses_gpu=model.needs.vram_mb > 0,
         above_mb=entry.outgrown_mb if 0 < entry.outgrown_mb < largest_mb else -1,
+        ages_from=max(began, default=None),
     )
 
 

@@ -1,28 +1,32 @@
 """The watchdog: looks at every task of which nothing was heard in time, and moves it on."""
 
 import asyncio
+import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import structlog
-from contracts.errors import RetryableError
+from chassis.about import about_task
 from contracts.events import CancelRequested, cancel_requested, task_changed
 from contracts.media import Medium
 from contracts.ports import Clock, Publisher
 from contracts.records import TaskRecords
-from contracts.tasks import Backoff, Move, Owner, Task
+from contracts.tasks import Backoff, Move, Owner, Phase, Task
 from contracts.topics import App
 
-from scheduling.domain.watching import look_again_at, overdue
+from scheduling.domain.watching import LOOK_AT_HELD, is_held, look_after_saying, look_again_at, overdue
 from scheduling.ports import Entry, Queue
 
 log = structlog.get_logger(__name__)
 
-PAUSE_SECONDS = 1.0
 TELL_AGAIN = timedelta(seconds=2)
 """How soon a replica that does not lead says again that something is due."""
+PLANNED: Mapping[Phase, str] = MappingProxyType(
+    {Phase.SCHEDULED: "the task's time has come", Phase.BLOCKED: "what the task needs has ended"}
+)
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,6 @@ class Watchdog:
         for medium in Medium:
             self.match_soon(medium)
 
-    async def keep_looking(self, ring: Callable[[], Awaitable[None]]) -> None:
-        """Runs for as long as the service does: rings whenever a look is wanted."""
-        while True:
-            await self.wanted.wait()
-            self.wanted.clear()
-            try:
-                await ring()
-            except RetryableError as error:
-                log.warning("the watchdog's look is put off", reason=error.detail)
-                await asyncio.sleep(PAUSE_SECONDS)
-                self.wanted.set()
-
     async def look(self, now: datetime) -> datetime | None:
         """Moves on everything that is due; says when the next task is."""
         async with self._looking:
@@ -88,12 +80,17 @@ class Watchdog:
         return max(following, now + TELL_AGAIN) if following else None
 
     async def _catch_up(self, now: datetime) -> None:
-        """What workers had when we went may have been handed back or ended, and nobody was there to hear it."""
-        for medium in Medium:
-            for entry in await self.queue.held(medium):
-                task = await self.tasks.get(entry.task_id)
-                if task is not None and (task.attempt, task.phase) != (entry.attempt, entry.phase):
-                    await self.queue.look_again(entry.task_id, now)
+        """What workers had when we went may have been handed back or ended, and nobody was there to hear it.
+
+        What went down with a broker that forgets, storage was not there to hear.
+        """
+        for entry in await self.queue.under_way():
+            if entry.phase.owner is Owner.STORAGE or await self._has_moved_on(entry):
+                await self.queue.look_again(entry.task_id, entry.seq, now)
+
+    async def _has_moved_on(self, entry: Entry) -> bool:
+        task = await self.tasks.get(entry.task_id)
+        return task is not None and (task.attempt, task.phase) != (entry.attempt, entry.phase)
 
     async def _look_at(self, entry: Entry) -> None:
         now = self.clock.now()
@@ -101,19 +98,36 @@ class Watchdog:
         if before is None:
             await self.queue.remove(entry.task_id)
             return
-        found = overdue(before, _heard_at(entry, before), now, self.backoff, self.randomness)
+        others, needed = await self._others(before), await self._needed(before)
+        heard_at = _heard_at(entry, before)
+        found = overdue(before, heard_at, now, self.backoff, self.randomness, others, entry.held, needed)
         after = before if found.move is None else await self._move(before, found.move)
-        if found.announce or after is not before:
-            log.warning(
-                "task overdue",
-                correlation_id=after.correlation_id,
-                task_id=after.id,
-                was=entry.phase.value,
-                now=after.phase.value,
-            )
-            await self.publisher.publish(task_changed(after, App.SCHEDULING))
         look_at = look_again_at(after, _heard_at(entry, after) or now, now, self.lease)
+        if found.announce or after is not before:
+            look_at = look_after_saying(after, look_at, now)
+            planned = PLANNED.get(before.phase)
+            level = logging.INFO if planned else logging.WARNING
+            with about_task(after):
+                log.log(level, planned or "task overdue", was=entry.phase.value, now=after.phase.value)
+            await self.publisher.publish(task_changed(after, App.SCHEDULING))
         await self.queue.correct(after, entry.seq, now, look_at)
+        if is_held(after, now, others):
+            await self.queue.hold(after.id, now + LOOK_AT_HELD)
+
+    async def _others(self, task: Task) -> Sequence[Task]:
+        """The open instances of the same series, by their records: what was heard of them may be old."""
+        if task.series is None or task.phase is not Phase.SCHEDULED:
+            return ()
+        ids = [task_id for task_id in await self.queue.of_series(task.series.id) if task_id != task.id]
+        found = [await self.tasks.get(task_id) for task_id in ids]
+        return [other for other in found if other is not None and not other.phase.terminal]
+
+    async def _needed(self, task: Task) -> Mapping[str, Task]:
+        """The tasks whose results it waits for, by their records."""
+        if task.phase is not Phase.BLOCKED:
+            return {}
+        found = [await self.tasks.get(task_id) for task_id in dict.fromkeys(task.needs.values())]
+        return {other.id: other for other in found if other is not None}
 
     async def _move(self, before: Task, move: Move) -> Task:
         """The task after the move, or as somebody else has moved it meanwhile."""

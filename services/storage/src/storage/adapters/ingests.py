@@ -3,27 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from chassis.database import Database, UtcDateTime, insert
+from chassis.database import Database, insert
 from chassis.taking import take_due
 from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, select, update
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import col
 
+from storage.adapters.tables import IngestRow
 from storage.ports import Ingest
-
-
-class Table(SQLModel, registry=registry()):
-    """Base of this service's tables: services that share a process do not share metadata."""
-
-
-class IngestRow(Table, table=True):
-    __tablename__ = "ingests"
-
-    task_id: str = Field(primary_key=True)
-    attempt: int = Field(primary_key=True)
-    due: datetime = Field(sa_type=UtcDateTime, index=True)
-    tries: int = 0
-
 
 ADD = insert(IngestRow).on_conflict_do_nothing()
 DUE = (

@@ -16,15 +16,13 @@ import av
 import filetype
 import numpy as np
 from contracts.errors import UnsupportedMedia
-from contracts.media import Medium
+from contracts.media import MOST_PIXELS, Medium
 from PIL import Image, ImageDraw
 
 from storage.domain import Probe, canonical, medium_of
 
 THUMBNAIL = (320, 320)
 WAVEFORM = (320, 120)
-MOST_PIXELS = 40_000_000
-"""An 8K frame has 33 million."""
 LONGEST_SECONDS = 60 * 60
 AT_ONCE = 2
 """One file may need half a gigabyte while it is unpacked."""

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
+from chassis.about import about_task
 from chassis.background import background, keep_doing, look_for_due
 from contracts.errors import (
     AlreadyExists,
@@ -33,7 +34,6 @@ from contracts.ports import Clock, ObjectStore, Publisher
 from contracts.records import Records, TaskRecords
 from contracts.tasks import Backoff, Cancel, Complete, Move, Task, after_failure
 from contracts.topics import App, media_prefix
-from structlog.contextvars import bound_contextvars
 
 from storage.domain import Checked, check_claim, needs_storing, result_of, unreadable
 from storage.ports import Ingest, Ingests, MediaTools
@@ -108,7 +108,7 @@ class Ingesting:
     async def _ingest(self, ingest: Ingest) -> None:
         task = await self.tasks.get(ingest.task_id)
         if task is not None and task.attempt == ingest.attempt:
-            with bound_contextvars(correlation_id=task.correlation_id):
+            with about_task(task):
                 await self._ingest_attempt(task)
 
     async def _ingest_attempt(self, task: Task) -> None:
@@ -116,9 +116,9 @@ class Ingesting:
             try:
                 task = await self._end(task, task.produced)
             except OVER as error:
-                log.info("somebody else has moved the task on", task_id=task.id, reason=error.detail)
+                log.info("somebody else has moved the task on", reason=error.detail)
                 return
-            log.info("the task has left storage", task_id=task.id, attempt=task.attempt, phase=task.phase.value)
+            log.info("the task has left storage", phase=task.phase.value)
         # An earlier try may have saved the end and died before it could say so.
         await self.publisher.publish(task_changed(task, App.STORAGE))
         if task.produced is not None:
@@ -174,7 +174,7 @@ class Ingesting:
             log.info("the media record exists from an earlier try", media_id=result.id)
 
     async def _fail(self, task: Task, problem: Problem) -> Task:
-        log.warning("a produced file cannot be stored", task_id=task.id, reason=problem.detail)
+        log.warning("a produced file cannot be stored", reason=problem.detail)
 
         def decide(found: Task) -> Move:
             return after_failure(found, task.attempt, problem, self.clock.now(), self.backoff, self.randomness)

@@ -1,25 +1,29 @@
 """The listing and search tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from chassis.database import Database, insert
 from chassis.taking import take_due
 from contracts.media import Medium
-from contracts.tasks import Phase, Priority, Status, Task
+from contracts.tasks import Phase, Priority, Task, Waste, gpu_seconds, wasted_seconds
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlmodel import col
 
+from submission.adapters.searching import begins, conditions, page_of, page_query
 from submission.adapters.tables import HistoryRow, TagRow, TaskRow, TurnRow, WordRow
-from submission.domain import Cursor, Sort, Tally, TaskFilter, searchable_text, words_of
+from submission.domain import WAITING, Cursor, Tally, TaskFilter, searchable_text, words_of
+from submission.domain.budgets import STARTABLE
+from submission.domain.used import Used
 from submission.ports import HistoryEntry, Page
 
 BY_RANK = {priority.rank: priority for priority in Priority}
-WAITING = [phase.value for phase in Phase if phase.status is Status.PENDING]
+WAITING_PHASES = [phase.value for phase in WAITING]
 ALIVE = [phase.value for phase in Phase if not phase.terminal]
 
-CHANGING = ("seq", "phase", "status", "priority", "updated_at", "record")
+USED = ("gpu_seconds", "cold_start_seconds", "lost_seconds")
+CHANGING = ("seq", "phase", "status", "priority", "updated_at", "record", *USED)
 ADD = insert(TaskRow).on_conflict_do_nothing()
 ADD_EVENT = insert(HistoryRow).on_conflict_do_nothing()
 ADD_TAGS = insert(TagRow).on_conflict_do_nothing()
@@ -54,18 +58,10 @@ class SqlReadModel:
                     await tx.execute(statement, rows)
 
     async def list(self, project_id: str, wanted: TaskFilter, limit: int, after: Cursor | None) -> Page:
-        column = _column(wanted.sort)
-        query = select(TaskRow).where(col(TaskRow.project_id) == project_id, *_conditions(project_id, wanted))
-        if after is not None:
-            query = query.where(_beyond(column, after))
-        order = (column.desc(), col(TaskRow.id).desc()) if wanted.sort.descending else (column, col(TaskRow.id))
+        own = select(TaskRow).where(col(TaskRow.project_id) == project_id, *conditions(wanted))
+        query = page_query(own.where(*_tagged(project_id, wanted)), wanted, limit, after)
         async with self._database.statement() as tx:
-            rows = (await tx.execute(query.order_by(*order).limit(limit + 1))).all()
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Page(
-            tasks=[Task.model_validate_json(row.record) for row in rows[:limit]],
-            next=Cursor(wanted.sort, getattr(last, wanted.sort.column), last.id) if last else None,
-        )
+            return page_of((await tx.execute(query)).all(), wanted, limit)
 
     async def take_turn(self, now: datetime, until: datetime) -> str | None:
         async with self._database.statement() as tx:
@@ -94,7 +90,7 @@ class SqlReadModel:
             await tx.execute(as_heard.values(changed))
 
     async def tallies(self, project_id: str) -> Sequence[Tally]:
-        kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority))
+        kinds = (col(TaskRow.phase), col(TaskRow.medium), col(TaskRow.priority), col(TaskRow.model))
         query = (
             select(*kinds, func.count().label("number"), func.min(col(TaskRow.created_at)).label("oldest"))
             .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(ALIVE))
@@ -103,18 +99,50 @@ class SqlReadModel:
         async with self._database.statement() as tx:
             rows = (await tx.execute(query)).all()
         return [
-            Tally(Phase(row.phase), Medium(row.medium), BY_RANK[row.priority], row.number, row.oldest) for row in rows
+            Tally(Phase(row.phase), Medium(row.medium), BY_RANK[row.priority], row.model, row.number, row.oldest)
+            for row in rows
         ]
+
+    async def used(self, project_id: str, since: datetime | None, until: datetime | None) -> Sequence[Used]:
+        kinds = (col(TaskRow.phase), col(TaskRow.medium))
+        sums = [func.sum(col(getattr(TaskRow, name))).label(name) for name in USED]
+        asked = [col(TaskRow.project_id) == project_id]
+        asked += [col(TaskRow.created_at) >= since] if since else []
+        asked += [col(TaskRow.created_at) < until] if until else []
+        query = select(*kinds, func.count().label("number"), *sums).where(*asked).group_by(*kinds)
+        async with self._database.statement() as tx:
+            rows = (await tx.execute(query)).all()
+        return [
+            Used(Phase(row.phase), Medium(row.medium), row.number, *(getattr(row, name) for name in USED))
+            for row in rows
+        ]
+
+    async def waiting_before(self, task: Task) -> Mapping[str, int]:
+        earlier = and_(col(TaskRow.priority) == task.priority.rank, col(TaskRow.created_at) < task.created_at)
+        query = select(col(TaskRow.model), func.count().label("number")).where(
+            col(TaskRow.project_id) == task.project_id,
+            col(TaskRow.phase).in_([phase.value for phase in STARTABLE]),
+            or_(col(TaskRow.priority) > task.priority.rank, earlier),
+        )
+        async with self._database.statement() as tx:
+            rows = (await tx.execute(query.group_by(col(TaskRow.model)))).all()
+        return {row.model: row.number for row in rows}
 
     async def first_waiting(self, project_id: str, limit: int) -> Sequence[Task]:
         query = (
             select(col(TaskRow.record))
-            .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(WAITING))
+            .where(col(TaskRow.project_id) == project_id, col(TaskRow.phase).in_(WAITING_PHASES))
             .order_by(col(TaskRow.priority).desc(), col(TaskRow.created_at), col(TaskRow.id))
             .limit(limit)
         )
         async with self._database.statement() as tx:
             return [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
+
+    async def of_ids(self, task_ids: Sequence[str]) -> Mapping[str, Task]:
+        query = select(col(TaskRow.record)).where(col(TaskRow.id).in_(task_ids))
+        async with self._database.statement() as tx:
+            found = [Task.model_validate_json(row.record) for row in (await tx.execute(query)).all()]
+        return {task.id: task for task in found}
 
     async def history(self, task_id: str) -> Sequence[HistoryEntry]:
         query = select(HistoryRow).where(col(HistoryRow.task_id) == task_id).order_by(col(HistoryRow.seq))
@@ -139,7 +167,14 @@ def _row(task: Task) -> dict[str, Any]:
         "created_at": task.created_at,
         "updated_at": task.updated_at,
         "record": task.model_dump_json(),
+        **_used(task),
     }
+
+
+def _used(task: Task) -> dict[str, float]:
+    wasted = wasted_seconds(task)
+    cold = wasted.pop(Waste.COLD_START, 0.0)
+    return dict(zip(USED, (gpu_seconds(task), cold, sum(wasted.values())), strict=True))
 
 
 def _event(task: Task, event_id: str, change: str) -> dict[str, Any]:
@@ -165,30 +200,12 @@ def _words(task: Task) -> list[dict[str, str]]:
     return [{"task_id": task.id, "word": word, "project_id": task.project_id} for word in words]
 
 
-def _column(sort: Sort) -> Any:
-    return getattr(TaskRow, sort.column)
-
-
-def _beyond(column: Any, cursor: Cursor) -> ColumnElement[bool]:
-    id_ = col(TaskRow.id)
-    if cursor.sort.descending:
-        return or_(column < cursor.value, and_(column == cursor.value, id_ < cursor.task_id))
-    return or_(column > cursor.value, and_(column == cursor.value, id_ > cursor.task_id))
-
-
-def _conditions(project_id: str, wanted: TaskFilter) -> list[ColumnElement[bool]]:
-    chosen = (
-        (TaskRow.status, [status.value for status in wanted.statuses]),
-        (TaskRow.medium, [medium.value for medium in wanted.media]),
-        (TaskRow.model, list(wanted.models)),
-        (TaskRow.priority, [priority.rank for priority in wanted.priorities]),
-    )
-    conditions: list[ColumnElement[bool]] = [col(column).in_(values) for column, values in chosen if values]
+def _tagged(project_id: str, wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
     for tag in wanted.tags:
         tagged = select(col(TagRow.task_id)).where(col(TagRow.project_id) == project_id, col(TagRow.tag) == tag)
-        conditions.append(col(TaskRow.id).in_(tagged))
+        found.append(col(TaskRow.id).in_(tagged))
     for word in wanted.words:
-        beginning = and_(col(WordRow.word) >= word, col(WordRow.word) < word + "\U0010ffff")
-        worded = select(col(WordRow.task_id)).where(col(WordRow.project_id) == project_id, beginning)
-        conditions.append(col(TaskRow.id).in_(worded))
-    return conditions
+        worded = select(col(WordRow.task_id)).where(col(WordRow.project_id) == project_id, begins(word))
+        found.append(col(TaskRow.id).in_(worded))
+    return found

@@ -24,6 +24,7 @@ class TaskRow(Table, table=True):
         Index("tasks_by_priority", "project_id", "priority", "id"),
         Index("tasks_by_phase", "project_id", "phase", "priority", "created_at"),
         Index("tasks_by_quiet", "phase", "updated_at"),
+        Index("tasks_by_age", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -36,6 +37,10 @@ class TaskRow(Table, table=True):
     priority: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    gpu_seconds: float
+    cold_start_seconds: float
+    lost_seconds: float
+    """What else came to nothing. Why, the phase says."""
     record: str = Field(sa_type=Text)
 
 
@@ -91,6 +96,43 @@ class OutboxRow(Table, table=True):
     record: str = Field(sa_type=Text)
 
 
+class FinishedRow(Table, table=True):
+    """What estimates learn from."""
+
+    __tablename__ = "finished"
+    __table_args__ = (Index("finished_by_model", "model", "at"),)
+
+    task_id: str = Field(primary_key=True)
+    model: str
+    shape: str
+    work: float
+    device: str
+    run_seconds: float | None
+    error: float | None
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SeriesRow(Table, table=True):
+    __tablename__ = "series"
+    __table_args__ = (Index("series_by_project", "project_id", "created_at", "id"),)
+
+    id: str = Field(primary_key=True)
+    project_id: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    due: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class GraphRow(Table, table=True):
+    __tablename__ = "graphs"
+    __table_args__ = (Index("graphs_by_project", "project_id", "created_at", "id"),)
+
+    id: str = Field(primary_key=True)
+    project_id: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    due: datetime | None = Field(sa_type=UtcDateTime, index=True)
+    """None while nothing is left to do about it."""
+
+
 class ProjectRow(Table, table=True):
     __tablename__ = "projects"
 
@@ -106,6 +148,7 @@ class ApiKeyRow(Table, table=True):
 
 class ActionRow(Table, table=True):
     __tablename__ = "admin_actions"
+    __table_args__ = (Index("actions_by_event", "event_id", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
@@ -113,8 +156,11 @@ class ActionRow(Table, table=True):
     target: str
     before: JsonValue = Field(sa_type=JSON)
     after: JsonValue = Field(sa_type=JSON)
+    operator: str | None
+    """None from versions that did not ask."""
     address: str
     correlation_id: str
+    event_id: str | None = None
 
 
 class LetterRow(Table, table=True):
@@ -126,3 +172,6 @@ class LetterRow(Table, table=True):
     topic: str
     reason: str
     event: str = Field(sa_type=Text)
+    redriven_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it was last said again on its topic."""
+    redriven_by: str | None = None

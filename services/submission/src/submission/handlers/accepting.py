@@ -7,11 +7,12 @@ that a broker which lost it, or died with it, is asked again by `announce_due`.
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from chassis.about import about_task
 from contracts.catalog import Catalog, RequestValidator
 from contracts.errors import AlreadyExists, NotFound, PermanentError, ProjectInactive, RetryableError
 from contracts.events import (
@@ -29,18 +30,25 @@ from contracts.media import MediaResult
 from contracts.ports import Clock, Publisher
 from contracts.projects import Project
 from contracts.records import Records, TaskRecords
-from contracts.tasks import ReplayOf, Task, TaskRequest
+from contracts.tasks import GraphPart, SeriesPart, Task, TaskRequest
 from contracts.topics import App
+from contracts.tracing import OFF, Tracer, asked_in, current_trace
 
 from submission.domain import (
+    FOR_ITSELF,
     Origin,
+    Purpose,
     check_inputs,
     check_repetition,
+    check_times,
+    instance_digest,
     new_task,
     own_task,
     replay_digest,
     replay_request,
+    without_past_reminders,
 )
+from submission.handlers.estimating import Estimating
 from submission.ports import Outbox, ReadModel
 
 log = structlog.get_logger(__name__)
@@ -59,10 +67,12 @@ class Acceptance:
     media: Records[MediaResult]
     read_model: ReadModel
     outbox: Outbox
+    estimating: Estimating
     publisher: Publisher
     wake_at: Callable[[datetime], None]
     clock: Clock
     randomness: random.Random
+    tracer: Tracer = OFF
 
     async def submit(self, raw: Mapping[str, Any], origin: Origin) -> Task:
         """The task the request has become, now or when it was first sent.
@@ -70,7 +80,7 @@ class Acceptance:
         Raises `InvalidRequest`, `IdempotencyMismatch`, `ProjectInactive`, `NotFound` and
         `DependencyUnavailable`.
         """
-        await self._check_project(origin.project_id)
+        await self.check_project(origin.project_id)
         request, digest = self.validator.accept(raw, self.randomness)
         return await self._accept(request, digest, origin)
 
@@ -80,21 +90,61 @@ class Acceptance:
         Raises what `submit` raises, also for what has left the catalog since, and `IllegalTransition` for a task
         that is not done.
         """
-        await self._check_project(origin.project_id)
+        await self.check_project(origin.project_id)
         raw, replay_of = replay_request(own_task(await self.tasks.get(task_id), task_id, origin.project_id))
         request, _digest = self.validator.accept(raw, self.randomness)
-        return await self._accept(request, replay_digest(replay_of), origin, replay_of)
+        return await self._accept(request, replay_digest(replay_of), origin, Purpose(replay_of=replay_of))
 
-    async def _accept(
-        self, request: TaskRequest, digest: str, origin: Origin, replay_of: ReplayOf | None = None
+    async def check_instance(self, raw: Mapping[str, Any], project_id: str) -> None:
+        """Raises what `submit` would raise for the first of a series, and does nothing else."""
+        await self.check_project(project_id)
+        request, _digest = self.validator.accept(raw, self.randomness)
+        await self._check_inputs(request, project_id, {})
+        check_times(without_past_reminders(request, self.clock.now()), self.clock.now())
+
+    async def make_instance(self, raw: Mapping[str, Any], origin: Origin, series: SeriesPart) -> Task:
+        """The task for one of the times of a series, made now or before. Raises what `submit` raises.
+
+        The time may have passed: what then becomes of the task is decided where it would be started.
+        """
+        await self.check_project(origin.project_id)
+        request, _digest = self.validator.accept(raw, self.randomness)
+        request = without_past_reminders(request, self.clock.now())
+        return await self._accept(request, instance_digest(series), origin, Purpose(series=series))
+
+    async def check_node(
+        self, raw: Mapping[str, Any], origin: Origin, planned: Mapping[str, Task], *, kept: bool
     ) -> Task:
+        """The task that a node of a graph will become, which is not made yet.
+
+        `planned` are those that it may need, by their ids. Raises what `submit` raises, except of what is `kept` from
+        an earlier revision.
+        """
+        request, digest = self.validator.accept(raw, self.randomness)
+        if not kept:
+            await self._check_inputs(request, origin.project_id, planned)
+            check_times(request, self.clock.now())
+        return new_task(request, digest, origin, self.clock.now())
+
+    async def make_node(self, raw: Mapping[str, Any], origin: Origin, part: GraphPart, digest: str) -> Task:
+        """The task for a node of a graph, made now or before. Raises what `submit` raises.
+
+        What it needs may have ended in vain by now: then it is skipped where it would be started.
+        """
+        await self.check_project(origin.project_id)
+        request, _digest = self.validator.accept(raw, self.randomness)
+        request = without_past_reminders(request, self.clock.now())
+        return await self._accept(request, digest, origin, Purpose(graph=part))
+
+    async def _accept(self, request: TaskRequest, digest: str, origin: Origin, purpose: Purpose = FOR_ITSELF) -> Task:
         existing = await self.tasks.get(origin.task_id)
         if existing is not None:
             return check_repetition(existing, digest)
-        found = {name: await self.media.get(media_id) for name, media_id in request.inputs.items()}
-        check_inputs(self.catalog[request.model], request, origin.project_id, found)
-
-        task = new_task(request, digest, origin, self.clock.now(), replay_of)
+        await self._check_inputs(request, origin.project_id, {}, may_be_in_vain=purpose.graph is not None)
+        if purpose.series is None and purpose.graph is None:
+            check_times(request, self.clock.now())
+        task = new_task(request, digest, self._traced(origin), self.clock.now(), purpose)
+        task = task.model_copy(update={"estimate": await self.estimating.of(task)})
         due = self.clock.now() + ANNOUNCED_WITHIN
         await self.outbox.add(task, task.seq, due)
         self.wake_at(due)
@@ -102,10 +152,16 @@ class Acceptance:
             await self.tasks.create(task)
         except AlreadyExists:
             return check_repetition(await self._existing(task.id), digest)
-        await self._list(task)
-        await self._announce(task)
-        log.info("task accepted", task_id=task.id, project_id=task.project_id, model=task.model)
+        with about_task(task):
+            await self._list(task)
+            await self._announce(task)
+            log.info("task accepted", model=task.model)
         return task
+
+    def _traced(self, origin: Origin) -> Origin:
+        """With the span that it is asked for in, and what was decided about telling it."""
+        asked = asked_in(current_trace() or origin.traceparent, f"task {origin.task_id}", self.tracer)
+        return replace(origin, traceparent=str(asked) if asked.is_span or asked.sampled else None)
 
     async def on_task_requested(self, requested: TaskRequested, envelope: CloudEvent) -> None:
         """A request from the bus. Its event id is its idempotency key; a refusal is an event too."""
@@ -156,7 +212,21 @@ class Acceptance:
         except RetryableError as error:
             log.warning("announcement put off", task_id=task.id, reason=error.detail)
 
-    async def _check_project(self, project_id: str) -> None:
+    async def _check_inputs(
+        self,
+        request: TaskRequest,
+        project_id: str,
+        planned: Mapping[str, Task],
+        *,
+        may_be_in_vain: bool = False,
+    ) -> None:
+        media = {name: await self.media.get(media_id) for name, media_id in request.inputs.items()}
+        tasks = {name: planned.get(id) or await self.tasks.get(id) for name, id in request.needs.items()}
+        found = {**media, **tasks}
+        check_inputs(self.catalog[request.model], request, project_id, found, may_be_in_vain=may_be_in_vain)
+
+    async def check_project(self, project_id: str) -> None:
+        """Raises `NotFound` and `ProjectInactive`."""
         project = await self.projects.get(project_id)
         if project is None:
             raise NotFound(f"no project {project_id}")

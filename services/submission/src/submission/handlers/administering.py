@@ -2,23 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from contracts.errors import NotFound
+from contracts.budgets import Budget
+from contracts.errors import InvalidRequest, NotFound
+from contracts.operators import Operator
 from contracts.ports import Clock
 from contracts.projects import ApiKey, Project, digest_of, key_text
 from contracts.records import Records
-from pydantic import BaseModel, JsonValue
 
-from submission.ports import AdminAction, Directory
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Who acts: where the request came from, and what ties it to the logs."""
-
-    address: str
-    correlation_id: str
+from submission.handlers.auditing import Audit
+from submission.ports import Directory
 
 
 @dataclass(frozen=True)
@@ -26,6 +20,7 @@ class Administration:
     projects: Records[Project]
     keys: Records[ApiKey]
     directory: Directory
+    audit: Audit
     clock: Clock
     new_key_id: Callable[[], str]
     new_secret: Callable[[], str]
@@ -35,7 +30,7 @@ class Administration:
         project = Project(id=project_id, name=name, created_at=self.clock.now())
         await self.directory.list_project(project_id)
         await self.projects.create(project_id, project)
-        await self._note("project.create", project_id, None, project, operator)
+        await self.audit.note("project.create", project_id, None, project, operator)
         return project
 
     async def set_active(self, project_id: str, active: bool, operator: Operator) -> Project:
@@ -44,7 +39,19 @@ class Administration:
         project = await self.projects.change(
             project_id, lambda found: found if found.active == active else found.model_copy(update={"active": active})
         )
-        await self._note("project.activate" if active else "project.suspend", project_id, before, project, operator)
+        await self.audit.note(
+            "project.activate" if active else "project.suspend", project_id, before, project, operator
+        )
+        return project
+
+    async def set_budget(self, project_id: str, budget: Budget | None, operator: Operator) -> Project:
+        """None takes it away. Raises `NotFound`."""
+        now, before = self.clock.now(), await self._project(project_id)
+        changed = {"budget": budget, "budget_since": now}
+        project = await self.projects.change(
+            project_id, lambda found: found if found.budget == budget else found.model_copy(update=changed)
+        )
+        await self.audit.note("project.budget", project_id, before, project, operator)
         return project
 
     async def list_projects(self) -> Sequence[Project]:
@@ -67,8 +74,29 @@ class Administration:
         )
         await self.directory.list_key(project_id, key.id)
         await self.keys.create(key.id, key)
-        await self._note("key.create", key.id, None, key, operator)
+        await self.audit.note("key.create", key.id, None, key, operator)
         return key, key_text(key.id, secret)
+
+    async def rotate_key(
+        self, project_id: str, key_id: str, grace: timedelta, operator: Operator
+    ) -> tuple[ApiKey, str]:
+        """A new key in place of one, which goes on working for the grace time and then expires by itself.
+
+        The new one is there before the old one's end is set: whoever dies in between leaves two that work. Raises
+        `NotFound`, and `InvalidRequest` for a key that works no more.
+        """
+        now = self.clock.now()
+        before = await self._key(project_id, key_id)
+        if not before.valid_at(now):
+            raise InvalidRequest(f"key {key_id} works no more; issue a new one instead")
+        issued, text = await self.create_key(project_id, before.label, None, operator)
+        end = now + grace
+        after = await self.keys.change(
+            key_id,
+            lambda key: key if key.expires_at and key.expires_at <= end else key.model_copy(update={"expires_at": end}),
+        )
+        await self.audit.note("key.rotate", key_id, before, after, operator)
+        return issued, text
 
     async def list_keys(self, project_id: str) -> Sequence[ApiKey]:
         """Raises `NotFound`."""
@@ -80,14 +108,17 @@ class Administration:
         """Raises `NotFound`."""
         now = self.clock.now()
 
-        def revoked(key: ApiKey) -> ApiKey:
-            if key.project_id != project_id:
-                raise NotFound(f"no key {key_id} in project {project_id}")
-            return key if key.revoked_at else key.model_copy(update={"revoked_at": now})
+        before = await self._key(project_id, key_id)
+        key = await self.keys.change(
+            key_id, lambda found: found if found.revoked_at else found.model_copy(update={"revoked_at": now})
+        )
+        await self.audit.note("key.revoke", key_id, before, key, operator)
+        return key
 
-        before = await self.keys.get(key_id)
-        key = await self.keys.change(key_id, revoked)
-        await self._note("key.revoke", key_id, before, key, operator)
+    async def _key(self, project_id: str, key_id: str) -> ApiKey:
+        key = await self.keys.get(key_id)
+        if key is None or key.project_id != project_id:
+            raise NotFound(f"no key {key_id} in project {project_id}")
         return key
 
     async def _project(self, project_id: str) -> Project:
@@ -95,23 +126,3 @@ class Administration:
         if project is None:
             raise NotFound(f"no project {project_id}")
         return project
-
-    async def _note(
-        self, action: str, target: str, before: BaseModel | None, after: BaseModel, operator: Operator
-    ) -> None:
-        await self.directory.note(
-            AdminAction(
-                at=self.clock.now(),
-                action=action,
-                target=target,
-                before=_shown(before),
-                after=_shown(after),
-                address=operator.address,
-                correlation_id=operator.correlation_id,
-            )
-        )
-
-
-def _shown(document: BaseModel | None) -> JsonValue:
-    """The document without what could help to guess a key."""
-    return document.model_dump(mode="json", exclude={"digest"}) if document is not None else None

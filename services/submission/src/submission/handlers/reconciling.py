@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from chassis.about import about_task
 from contracts.events import task_changed
 from contracts.ports import Publisher
 from contracts.records import TaskRecords
@@ -37,7 +38,8 @@ class Reconciling:
         for task_id, heard_seq in quiet:
             task = await self.tasks.get(task_id)
             if task is not None:
-                log.info("announced again", task_id=task_id, phase=task.phase.value, correlation_id=task.correlation_id)
+                with about_task(task):
+                    log.info("announced again", phase=task.phase.value)
                 await self.read_model.correct(task, heard_seq)
                 await self.publisher.publish(task_changed(task, App.SUBMISSION))
         # Those that did not fit in begin the next turn, so that all have theirs.

@@ -1,18 +1,20 @@
 """The operator's part of the API, opened by `X-Admin-Key`."""
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Self
 
-from asgi_correlation_id import correlation_id
-from chassis.auth import ADMIN_KEY, same_secret
+from chassis.operators import OperatorOf
 from chassis.problems import answers
-from contracts.errors import Unauthenticated
+from contracts.budgets import Budget
 from contracts.identifiers import Moment, PlainText, ProjectId
+from contracts.operations import ActionView, IssuedKey, KeyView
+from contracts.operators import Operator
 from contracts.projects import ApiKey, Project
 from contracts.views import API
-from fastapi import APIRouter, Depends, Query, Request, Security
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from submission.handlers.administering import Administration, Operator
+from submission.handlers.administering import Administration
 from submission.ports import Directory
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -26,9 +28,18 @@ class NewProject(BaseModel):
 
 
 class ProjectChange(BaseModel):
+    """What is left out stays as it is; a `budget` of null is taken away."""
+
     model_config = ConfigDict(extra="forbid")
 
-    active: StrictBool
+    active: StrictBool | None = None
+    budget: Budget | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.active is None and "budget" not in self.model_fields_set:
+            raise ValueError("say what to change: active, budget or both")
+        return self
 
 
 class NewKey(BaseModel):
@@ -38,57 +49,18 @@ class NewKey(BaseModel):
     expires_at: Moment | None = None
 
 
-class KeyView(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+class KeyRotation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
 
-    id: str
-    project_id: ProjectId
-    label: str
-    created_at: AwareDatetime
-    expires_at: AwareDatetime | None
-    revoked_at: AwareDatetime | None
+    grace_seconds: int = Field(default=86_400, strict=True, ge=0, le=30 * 86_400)
+    """How long the old key goes on working."""
 
 
-class IssuedKey(BaseModel):
-    """A new key. `key` is shown this once; what is kept cannot bring it back."""
-
-    key: str
-    details: KeyView
-
-
-class ActionView(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    at: AwareDatetime
-    action: str
-    target: str
-    before: JsonValue
-    after: JsonValue
-    address: str
-    correlation_id: str
-
-
-class LetterView(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    id: str
-    at: AwareDatetime
-    app: str
-    topic: str
-    reason: str
-    event: str
-
-
-def admin_routes(administration: Administration, directory: Directory, admin_key: SecretStr) -> APIRouter:
-    async def operator(request: Request, presented: Annotated[str | None, Security(ADMIN_KEY)]) -> Operator:
-        if not same_secret(presented, admin_key.get_secret_value()):
-            raise Unauthenticated("send the operator's key in the X-Admin-Key header")
-        return Operator(request.client.host if request.client else "?", correlation_id.get() or "")
-
+def admin_routes(administration: Administration, directory: Directory, operator_of: OperatorOf) -> APIRouter:
     router = APIRouter(
-        prefix=f"{API}/admin", tags=["admin"], dependencies=[Depends(operator)], responses=answers(401, 422, 503)
+        prefix=f"{API}/admin", tags=["admin"], dependencies=[Depends(operator_of)], responses=answers(401, 422, 503)
     )
-    By = Annotated[Operator, Depends(operator)]  # noqa: N806 - a type, made of this service's own dependency
+    By = Annotated[Operator, Depends(operator_of)]  # noqa: N806 - a type, made of this service's own dependency
 
     @router.post("/projects", status_code=201, summary="Create a project", responses=answers(400, 409, 413))
     async def create_project(project: NewProject, by: By) -> Project:
@@ -98,9 +70,17 @@ def admin_routes(administration: Administration, directory: Directory, admin_key
     async def list_projects() -> list[Project]:
         return list(await administration.list_projects())
 
-    @router.patch("/projects/{project_id}", summary="Suspend or activate a project", responses=answers(400, 404, 413))
+    @router.patch(
+        "/projects/{project_id}",
+        summary="Suspend or activate a project; set, change or take away its budget of GPU-seconds",
+        responses=answers(400, 404, 413),
+    )
     async def change_project(project_id: ProjectId, change: ProjectChange, by: By) -> Project:
-        return await administration.set_active(project_id, change.active, by)
+        if "budget" not in change.model_fields_set:
+            return await administration.set_active(project_id, change.active is True, by)
+        if change.active is not None:
+            await administration.set_active(project_id, change.active, by)
+        return await administration.set_budget(project_id, change.budget, by)
 
     @router.post(
         "/projects/{project_id}/keys", status_code=201, summary="Issue an API key", responses=answers(400, 404, 413)
@@ -117,13 +97,20 @@ def admin_routes(administration: Administration, directory: Directory, admin_key
     async def revoke_key(project_id: ProjectId, key_id: str, by: By) -> KeyView:
         return _view(await administration.revoke_key(project_id, key_id, by))
 
+    @router.post(
+        "/projects/{project_id}/keys/{key_id}/rotate",
+        status_code=201,
+        summary="Issue a key in place of one, which goes on working for a while",
+        responses=answers(400, 404, 413),
+    )
+    async def rotate_key(project_id: ProjectId, key_id: str, rotation: KeyRotation, by: By) -> IssuedKey:
+        grace = timedelta(seconds=rotation.grace_seconds)
+        key, text = await administration.rotate_key(project_id, key_id, grace, by)
+        return IssuedKey(key=text, details=_view(key))
+
     @router.get("/audit", summary="What operators did, newest first")
     async def audit(limit: Limit = 100) -> list[ActionView]:
         return [ActionView.model_validate(action) for action in await directory.actions(limit)]
-
-    @router.get("/dead-letters", summary="Events that could not be handled, with the reason, newest first")
-    async def dead_letters(limit: Limit = 100) -> list[LetterView]:
-        return [LetterView.model_validate(letter) for letter in await directory.letters(limit)]
 
     return router
 

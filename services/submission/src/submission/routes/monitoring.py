@@ -2,28 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
 from chassis.auth import ProjectOf
 from chassis.problems import answers
 from contracts.catalog import Catalog, InputSlot, ModelEntry, Parameter
 from contracts.media import Medium
-from contracts.views import API
+from contracts.views import API, Health
 from contracts.workers import TAKES_WORK, WorkerState, WorkerStatus
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from submission.domain import without_runs
-from submission.ports import Workers
-
-
-class Health(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    status: str
-    version: str
-    models: int
-    workers_ready: dict[Medium, int]
-    """How many workers take work, by medium."""
+from submission.ports import Fleet, Workers
+from submission.routes.callers import operator_or_project
+from submission.routes.fleet import KubernetesReport
 
 
 class ModelView(BaseModel):
@@ -53,11 +46,21 @@ class WorkersReport(BaseModel):
     workers: list[WorkerStatus]
     by_state: dict[WorkerState, int]
     by_medium: dict[Medium, int]
+    kubernetes: KubernetesReport | None = None
+    """What Kubernetes knows of them; null where the platform does not run in one."""
 
 
-def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf, version: str) -> APIRouter:
+def monitoring_routes(
+    catalog: Catalog,
+    workers: Workers,
+    fleet: Fleet | None,
+    project_of: ProjectOf,
+    admin_key: SecretStr,
+    version: str,
+) -> APIRouter:
     router = APIRouter(prefix=API, tags=["monitoring"], responses=answers(503))
     any_key = Depends(project_of)
+    operator = operator_or_project(admin_key, project_of)
 
     @router.get("/health", summary="Is the front door open?")
     async def health() -> Health:
@@ -71,16 +74,17 @@ def monitoring_routes(catalog: Catalog, workers: Workers, project_of: ProjectOf,
 
     @router.get(
         "/workers/status",
-        summary="Which workers there are and what they do",
-        dependencies=[any_key],
+        summary="Which workers there are, what they do, and what keeps others from it",
         responses=answers(401),
     )
-    async def workers_status() -> WorkersReport:
+    async def workers_status(is_operator: Annotated[bool, Depends(operator)]) -> WorkersReport:
+        """With the operator's key in place of a project's, pods and nodes are named."""
         heard = workers.all()
         return WorkersReport(
             workers=without_runs(heard),
             by_state=Counter(worker.state for worker in heard),
             by_medium=_by_medium(heard),
+            kubernetes=KubernetesReport.of(fleet.seen(), heard, named=is_operator) if fleet else None,
         )
 
     return router
