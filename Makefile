@@ -8,6 +8,10 @@ UV_VERSION := 0.13.8
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/movie-tasks
 OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 export UV := $(or $(shell command -v uv),$(OWN_UV))
+# A registry that stumbles is asked again, for longer than the tools would by themselves.
+export UV_HTTP_TIMEOUT := 120
+export UV_HTTP_RETRIES := 10
+export npm_config_fetch_retries := 6
 PYTHON := .venv/bin/python
 PAYLOADCMS := services/payloadcms
 PANEL := $(PAYLOADCMS)/dev/admin
@@ -133,6 +137,10 @@ test-unit: .venv/.synced ## Unit and contract tests, over fakes
 .PHONY: test-fuzz
 test-fuzz: .venv/.synced ## Requests nobody thought of, made from the OpenAPI description, against all services over HTTP
 	$(PYTHON) -m pytest tests/fuzz -q -n auto
+
+.PHONY: search
+search: .venv/.synced ## The property tests with thousands of examples, other ones each time
+	$(PYTHON) -m pytest tests/unit tests/contract -q -n auto -m hypothesis --hypothesis-profile search --timeout 1800
 
 .PHONY: test-simulation
 test-simulation: .venv/.synced ## All services in virtual time, with everything failing; and submission dying at each write

@@ -21,13 +21,15 @@ from contracts.records import api_key_records, project_records
 from contracts.testing import InMemoryBus, InMemoryJobs, InMemoryObjects, InMemoryState, SettableClock
 from contracts.testing.examples import NOON
 from fastapi import FastAPI
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.databases import PostgresDatabases
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+# How long an example takes says more about the machine than about the code, and the same code passes every time.
+ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("the same each time", ANY_MACHINE, derandomize=True)
+settings.register_profile("search", ANY_MACHINE, max_examples=3000, print_blob=True)
+settings.load_profile("the same each time")
 
 structlog.configure(
     processors=[

@@ -96,7 +96,7 @@ async def test_it_comes_up_by_itself_and_is_put_away_in_the_end() -> None:
     slow = Slow()
     async with running(slow, slow.app()) as process:
         slow.may_start.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await process.http.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.001)
         assert (await process.http.get("/api/v1/here")).status_code == 200
@@ -120,6 +120,6 @@ async def test_what_fails_later_stops_the_process(monkeypatch: pytest.MonkeyPatc
     slow = Slow(error=ValueError("no such thing"))
     async with running(slow, slow.app()):
         slow.may_start.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not killed:
                 await asyncio.sleep(0.001)

@@ -46,7 +46,7 @@ async def staged(worker: WorkerUnderTest, task: Task) -> list[str]:
 
 
 async def until_saved_after(worker: WorkerUnderTest, task: Task, step: int) -> Task:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (found := await worker.now(task)).checkpoint is None or found.checkpoint.step != step:
             await asyncio.sleep(0.001)
     return found
@@ -57,8 +57,9 @@ async def test_the_record_names_the_newest_and_the_older_goes(start: Start) -> N
         task = await worker.assign()
         found = await until_saved_after(worker, task, 20)
         assert found.checkpoint == Checkpoint(key=checkpoint_key(task.id, 1, 20), step=20)
-        await asyncio.sleep(0.05)
-        assert await staged(worker, task) == [checkpoint_key(task.id, 1, 20)]
+        async with asyncio.timeout(30):
+            while await staged(worker, task) != [checkpoint_key(task.id, 1, 20)]:
+                await asyncio.sleep(0.001)
         await worker.engine.replace()
 
 
@@ -66,7 +67,7 @@ async def test_the_next_attempt_begins_where_the_last_was_saved(start: Start) ->
     async with start(saving(10)) as worker:
         task = await worker.assign()
         await until_saved_after(worker, task, 10)
-        await asyncio.sleep(0.05)
+        await until(partial(gone, Path(worker.engine.jobs[0].folder) / "checkpoint-10.safetensors"))
         await worker.engine.replace()
         await worker.reaches(task, Phase.RETRY_WAIT)
 

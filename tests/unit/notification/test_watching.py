@@ -85,7 +85,7 @@ async def watching(feed: FeedOf) -> AsyncIterator[Watching]:
 
 async def take(items: AsyncIterator[Item], count: int) -> list[Item]:
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for item in items:
             found.append(item)
             if len(found) == count:
