@@ -78,3 +78,11 @@ async def test_a_refused_move_saves_nothing() -> None:
 async def test_an_unknown_task_is_not_found() -> None:
     with pytest.raises(NotFound):
         await TaskRecords(InMemoryState(), SettableClock()).change(a_task().id, lambda task: None)
+
+
+async def test_nothing_is_concluded_from_a_record_older_than_the_one_seen() -> None:
+    records = TaskRecords(InMemoryState(), SettableClock())
+    await records.create(a_task())
+    with pytest.raises(DependencyUnavailable, match="as of 1, it was at 2"):
+        await records.change(a_task().id, lambda task: Resubmit(), seen=2)
+    assert (await records.change(a_task().id, lambda task: ASSIGN, seen=1)).seq == 2

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import stamina
 from contracts.catalog import read_catalog
 from contracts.events import (
     CancelRequested,
@@ -15,8 +16,9 @@ from contracts.events import (
     parse,
     worker_heartbeat,
 )
+from contracts.ports import Versioned
 from contracts.records import media_records
-from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status
+from contracts.tasks import Assign, Phase, RequestCancel, RetryLater, Status, Task
 from contracts.testing.examples import NOON, a_problem, a_task, media_result
 from contracts.workers import WorkerState
 from gpu_worker.testing import PNG, failing, instantly, until_killed
@@ -237,6 +239,32 @@ async def test_it_says_that_it_has_begun_before_it_fetches_inputs(start: Start, 
         task = await worker.assign(model="tiny-image-edit", inputs={"image": own.id})
         await worker.reaches(task, Phase.LOADING_MODEL)
         assert worker.engine.jobs == []
+
+
+async def test_a_store_that_lags_behind_does_not_end_a_run(start: Start, world: World) -> None:
+    """What it gives then says that the attempt has not even begun."""
+    lags = asyncio.Event()
+
+    class Lagging(type(world.state)):  # type: ignore[misc]
+        async def get(self, key: str) -> Versioned | None:
+            found: Versioned | None = await super().get(key)
+            if not lags.is_set() or found is None:
+                return found
+            lags.clear()
+            before = Task.model_validate_json(found.value)
+            older = before.model_copy(update={"attempt": before.attempt - 1, "seq": before.seq - 2})
+            return Versioned(older.model_dump_json().encode(), found.etag)
+
+    async with start(step_by_step) as worker:
+        task = await worker.assign()
+        await worker.reaches(task, Phase.GENERATING)
+        world.state.__class__ = Lagging
+        lags.set()
+        finish.set()
+        with stamina.set_testing(True, attempts=5):
+            await until(lambda: not lags.is_set())
+            found = await worker.reaches(task, Phase.STORING)
+        assert found.attempt == task.attempt
 
 
 async def test_progress_is_told_at_a_measured_pace_and_written_down(start: Start) -> None:

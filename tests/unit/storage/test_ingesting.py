@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contracts.errors import DependencyUnavailable
@@ -36,12 +37,12 @@ class Storage:
         self.running, self.world = running, world
         self.tasks = TaskRecords(world.state, world.clock)
 
-    async def produce(self, content: bytes | None = None, **claim: object) -> Task:
+    async def produce(self, content: bytes | None = None, attempt: int = 1, **claim: object) -> Task:
         """A task whose worker has put `content` into staging and made a claim of it."""
         content = png() if content is None else content
-        task = a_task_in(Phase.STORING)
+        task = a_task_in(Phase.STORING).model_copy(update={"attempt": attempt})
         honest = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        produced = produced_media(task).model_copy(update=honest | claim)
+        produced = produced_media(task, attempt).model_copy(update=honest | claim)
         task = task.model_copy(update={"produced": produced})
         await self.world.state.create(task_key(task.id), task.model_dump_json().encode())
         await self.world.objects.put(produced.key, content)
@@ -138,7 +139,7 @@ async def test_heard_twice_it_is_stored_once(storage: Storage) -> None:
     ],
 )
 async def test_a_file_that_is_not_what_was_claimed_costs_the_attempt(
-    storage: Storage, content: bytes, claim: dict[str, object]
+    storage: Storage, content: bytes, claim: dict[str, Any]
 ) -> None:
     failed = await storage.store(await storage.produce(content, **claim))
     assert failed.phase is Phase.RETRY_WAIT
@@ -226,6 +227,25 @@ async def test_a_zombies_claim_is_passed_over(storage: Storage) -> None:
     await settle(storage.world)
     assert (await storage.now(task)).phase is Phase.STORING
     assert storage.world.bus.types == []
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_a_record_from_before_the_result_is_read_again_soon(storage: Storage, world: World, attempt: int) -> None:
+    """As a replica of the state store gives it that lags behind."""
+    task = await storage.produce(attempt=attempt)
+    newest = await world.state.get(task_key(task.id))
+    assert newest is not None
+    before = a_task_in(Phase.ENCODING)
+    await world.state.replace(task_key(task.id), before.model_dump_json().encode(), newest.etag)
+    await storage.hear(task)
+    soon = world.clock.now() + timedelta(seconds=10)
+    await until(lambda: world.jobs.due.get("storage-ingest-test", soon) < soon)
+    lagging = await world.state.get(task_key(task.id))
+    assert lagging is not None
+    await world.state.replace(task_key(task.id), newest.value, lagging.etag)
+    world.clock.advance(seconds=10)
+    await storage.ring_due()
+    await until(lambda: world.bus.types == ["task.done.v1"])
 
 
 async def test_a_store_that_is_away_is_tried_again_when_the_alarm_rings(storage: Storage, world: World) -> None:

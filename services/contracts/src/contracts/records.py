@@ -93,9 +93,11 @@ class TaskRecords:
         """Raises `AlreadyExists`."""
         await self._records.create(task.id, task)
 
-    async def change(self, task_id: str, decide: Callable[[Task], Move | None]) -> Task:
+    async def change(self, task_id: str, decide: Callable[[Task], Move | None], seen: int = 0) -> Task:
         """Makes the move that `decide` wants of the record as it stands, or none for None.
 
+        `seen` is the newest `seq` that the caller knows of. From an older record, which a store may give that
+        lags behind, nothing is concluded: it would seem that somebody else had moved the task on.
         Returns the record as it now stands. Raises `NotFound`, `StaleAttempt`, `IllegalTransition`,
         `DependencyUnavailable`, and whatever `decide` raises.
         """
@@ -104,6 +106,8 @@ class TaskRecords:
 
         def moved(task: Task) -> Task:
             nonlocal before
+            if task.seq < seen:
+                raise DependencyUnavailable(f"the state store gave task {task_id} as of {task.seq}, it was at {seen}")
             before, move = task, decide(task)
             return task if move is None else apply(task, move, self._clock.now())
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from contracts.errors import Problem, RangeNotSatisfiable, UnsupportedMedia
 from contracts.identifiers import media_id_for
 from contracts.media import MediaResult, Medium, ProducedMedia
-from contracts.tasks import Phase, Task
+from contracts.tasks import Owner, Phase, Task
 from contracts.topics import media_prefix
 
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
@@ -123,6 +123,12 @@ def result_of(task: Task, found: Checked, now: datetime) -> MediaResult:
 
 def needs_storing(task: Task, attempt: int) -> bool:
     return task.phase is Phase.STORING and task.attempt == attempt and task.produced is not None
+
+
+def has_no_result_yet(task: Task, attempt: int) -> bool:
+    """Whether the attempt runs, or has yet to begin: what a record says that is older than the attempt's result."""
+    runs = task.phase is Phase.ASSIGNED or task.phase.owner is Owner.WORKER
+    return task.attempt < attempt or (task.attempt == attempt and runs)
 
 
 def staged_for_nobody(task: Task | None, attempt: int, key: str) -> bool:

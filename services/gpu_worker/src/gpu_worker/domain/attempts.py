@@ -20,6 +20,8 @@ class Attempt:
     assignment: Assignment
     phase: Phase = Phase.LOADING_MODEL
     announced: Phase = Phase.ASSIGNED
+    seen: int = 0
+    """The newest `seq` of its record."""
     on_device: bool = True
     progress: ProcessingProgress | None = None
     generating_since: datetime | None = None

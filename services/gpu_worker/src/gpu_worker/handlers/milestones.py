@@ -30,7 +30,8 @@ class Milestones:
         """A milestone is worth trying for long: what it stands for has cost a GPU up to hours."""
         async for again in self.tries(None if keep_trying else 1):
             with again:
-                task = await self.tasks.change(attempt.assignment.task_id, decide)
+                task = await self.tasks.change(attempt.assignment.task_id, decide, attempt.seen)
+        attempt.seen = task.seq
         if task.phase not in (attempt.announced, Phase.ENCODING):
             attempt.announced = task.phase
             log.info("the run goes on", phase=task.phase.value)

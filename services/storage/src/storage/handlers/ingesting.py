@@ -20,6 +20,7 @@ from chassis.about import about_task
 from chassis.background import background, keep_doing, look_for_due
 from contracts.errors import (
     AlreadyExists,
+    DependencyUnavailable,
     IllegalTransition,
     NotFound,
     Problem,
@@ -35,7 +36,7 @@ from contracts.records import Records, TaskRecords
 from contracts.tasks import Backoff, Cancel, Complete, Move, Task, after_failure
 from contracts.topics import App, media_prefix
 
-from storage.domain import Checked, check_claim, needs_storing, result_of, unreadable
+from storage.domain import Checked, check_claim, has_no_result_yet, needs_storing, result_of, unreadable
 from storage.ports import Ingest, Ingests, MediaTools
 
 log = structlog.get_logger(__name__)
@@ -107,6 +108,8 @@ class Ingesting:
 
     async def _ingest(self, ingest: Ingest) -> None:
         task = await self.tasks.get(ingest.task_id)
+        if task is not None and has_no_result_yet(task, ingest.attempt):
+            raise DependencyUnavailable("the record that was read is older than what was said of it")
         if task is not None and task.attempt == ingest.attempt:
             with about_task(task):
                 await self._ingest_attempt(task)
@@ -139,17 +142,17 @@ class Ingesting:
                 return await self._fail(task, problem)
             result = result_of(task, checked, self.clock.now())
             await self._promote(claim, result, thumbnail)
-        return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result))
+        return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, result), task.seq)
 
     async def _cancel(self, task: Task) -> Task:
         """An earlier try may have come far: what a media document names is kept, anything less is taken away."""
         media_id = media_id_for(task.id, task.attempt)
         stored = await self.media.get(media_id)
         if stored is not None:
-            return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, stored))
+            return await self.tasks.change(task.id, lambda _found: Complete(task.attempt, stored), task.seq)
         async for promoted in self.objects.list(media_prefix(task.project_id, media_id)):
             await self.objects.delete(promoted.key)
-        return await self.tasks.change(task.id, lambda _found: Cancel(task.attempt))
+        return await self.tasks.change(task.id, lambda _found: Cancel(task.attempt), task.seq)
 
     async def _check(self, claim: ProducedMedia, path: Path) -> Checked:
         digest, size = hashlib.sha256(), 0
@@ -179,4 +182,4 @@ class Ingesting:
         def decide(found: Task) -> Move:
             return after_failure(found, task.attempt, problem, self.clock.now(), self.backoff, self.randomness)
 
-        return await self.tasks.change(task.id, decide)
+        return await self.tasks.change(task.id, decide, task.seq)
