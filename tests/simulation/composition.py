@@ -49,6 +49,7 @@ NEEDED_TO_THE_END = (App.SUBMISSION, App.STORAGE, App.NOTIFICATION)
 FERNET_KEY = "c2ltdWxhdGVkIGtleSBvZiB0aGlydHktdHdvIGJ5dGU="
 ADMIN_KEY = "simulated-admin-key"
 CATALOG = read_catalog(only=["tiny-*"])
+COMPOSING = (submission.app, submission.app.operators, submission.app.tended, storage.app, notification.app)
 
 MakeEngine = Callable[[str, Catalog], SimulatedEngine]
 
@@ -130,16 +131,8 @@ def without_http(randomness: random.Random, on_death: Callable[[], None]) -> Ite
 
     process = SimpleNamespace(getpid=lambda: 0, kill=lambda _pid, _signal: on_death())
     replaced: list[tuple[object, str, object]] = [
-        (submission.app, "monitoring_routes", _no_routes),
-        (submission.app, "project_routes", _no_routes),
-        (submission.app.operators, "admin_routes", _no_routes),
-        (submission.app.tended, "series_routes", _no_routes),
-        (storage.app, "media_routes", _no_routes),
+        *((module, name, _no_routes) for module in COMPOSING for name in vars(module) if name.endswith("_routes")),
         (storage.app, "PillowAndPyAV", SimulatedTools),
-        (notification.app, "live_routes", _no_routes),
-        (notification.app, "operator_routes", _no_routes),
-        (notification.app, "socket_routes", _no_routes),
-        (notification.app, "ticket_routes", _no_routes),
         (random, "Random", seeded),
         (uuid, "uuid4", lambda: uuid.UUID(int=randomness.getrandbits(128), version=4)),
         (secrets, "token_bytes", randomness.randbytes),

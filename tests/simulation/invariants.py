@@ -16,6 +16,7 @@ from contracts.tasks import TIME_LIMIT_EXCEEDED, Phase, Task
 from contracts.topics import App, Topic, media_key, project_key, staging_prefix, task_key
 
 from tests.simulation.budgets import Budgets
+from tests.simulation.faults import SKEW_SECONDS
 from tests.simulation.network import Network
 from tests.simulation.pauses import PauseWatch
 from tests.simulation.stores import PAUSES
@@ -23,6 +24,9 @@ from tests.simulation.stores import PAUSES
 LEASE_SECONDS = 30.0
 OVERLAP_SECONDS = LEASE_SECONDS + 30.0
 """A worker that was given up notices at its next step or when its lease is over, and is given time to stop."""
+
+STANDS_AT_MOST_SECONDS = {Phase.ASSIGNED: 60.0, Phase.STORING: 60.0}
+"""Phases in which a task only waits for somebody to take it in hand."""
 
 STARTS_IN_A_ROW = 4
 """So often at most another project comes first while one waits with the same priority and runs as long."""
@@ -63,6 +67,7 @@ class Invariants:
         self._ids: dict[str, tuple[str, Task]] = {}
         self._engines: dict[str, dict[Key, tuple[str, float]]] = {}
         self._began: dict[Key, float] = {}
+        self._saved_at: dict[str, float] = {}
         self.leaders: Callable[[], Sequence[str]] = list
         self.documents: Callable[[], Mapping[str, Any]] = dict
 
@@ -92,6 +97,7 @@ class Invariants:
             f"saves {task.id[:4]} {where}{task.phase.value} seq {task.seq} attempt {task.attempt}",
         )
         self.tasks[task.id] = self.versions[task.id, task.seq] = task
+        self._saved_at[task.id] = self._network.loop.time()
         self._ids[_webhook_id(f"{task.id}:{task.seq}")] = (milestone(task), task)
         if known is None:
             begins = Phase.BLOCKED if task.needs else Phase.QUEUED
@@ -105,6 +111,15 @@ class Invariants:
         self._check_record(task)
         leaders = self.leaders()
         self.expect(len(leaders) <= 1, f"at once {' and '.join(leaders)} lead")
+
+    def check_nothing_stands(self, since: float) -> None:
+        """Asked when nothing has failed `since` then: what only waits to be taken in hand is."""
+        spared = 2 * SKEW_SECONDS if self._network.faults.skewed else 0.0
+        for task in self.tasks.values():
+            stood = self._network.loop.time() - max(since, self._saved_at[task.id])
+            longest = STANDS_AT_MOST_SECONDS.get(task.phase)
+            moves = longest is None or stood <= longest + spared
+            self.expect(moves, f"task {task.id[:4]} stands in {task.phase.value} for {stood:.0f} s, and nothing fails")
 
     def _check_record(self, task: Task) -> None:
         name = f"task {task.id[:4]} ({task.phase.value})"

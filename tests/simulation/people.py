@@ -60,10 +60,10 @@ class Wish:
 
 
 def drawn_wishes(
-    randomness: random.Random, projects: Sequence[str], media: Sequence[Medium], until: float
+    randomness: random.Random, how_many: range, projects: Sequence[str], media: Sequence[Medium], until: float
 ) -> list[Wish]:
     wishes = []
-    for number in range(randomness.randint(3, 8)):
+    for number in range(randomness.choice(how_many)):
         at = randomness.choice((0.0, randomness.uniform(0.0, until * 0.8)))
         request: dict[str, Any] = {
             "model": randomness.choice(MODELS[randomness.choice(media)]),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -45,11 +46,20 @@ from tests.simulation.replicas import Ports, Replica
 from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
 from tests.simulation.trace import Trace
 
+
+class Kind(Enum):
+    """What a run is like."""
+
+    LONG = "minutes of trouble, several media, up to a dozen tasks"
+    BRIEF = "as much trouble in a fraction of the time, over a task or a few"
+    CROWDED = "many tasks that are all alike, and nothing that fails: about fair turns"
+
+
 EMBEDDED = "movie-tasks"
 EVENTUALLY_SECONDS = 60 * 60.0
 """Once nothing fails any more, everything has ended by then."""
 LED_WITHIN_SECONDS = 60.0
-AFTERMATH_SECONDS = 20 * 60.0
+AFTERMATH_SECONDS = {Kind.LONG: 20 * 60.0, Kind.BRIEF: 5 * 60.0, Kind.CROWDED: 20 * 60.0}
 """What somebody still does who should not, they do by then."""
 QUIET_SECONDS = 3 * 60 * 60.0
 """And by then everybody was told, and staging was swept."""
@@ -63,7 +73,7 @@ class World:
         randomness: random.Random,
         trace: Trace,
         folder: Path,
-        crowded: bool,
+        kind: Kind,
         often: Collection[str],
     ) -> None:
         self.loop = loop
@@ -71,7 +81,9 @@ class World:
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
-        self.troubled_until = randomness.choice((60.0, 150.0, 300.0))
+        crowded = kind is Kind.CROWDED
+        self.kind = kind
+        self.troubled_until = randomness.choice((20.0, 40.0) if kind is Kind.BRIEF else (60.0, 150.0, 300.0))
         troubled = self.troubled_until
         self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, troubled, often)
         network = self.network = Network(loop, randomness, self.faults, trace)
@@ -101,13 +113,16 @@ class World:
             heartbeat=timedelta(seconds=randomness.choice((5, 10, 10))),
             randomness=random.Random(randomness.getrandbits(64)),
         )
-        self.media = randomness.choice(([Medium.IMAGE], [Medium.IMAGE], [Medium.IMAGE, Medium.VIDEO], list(Medium)))
-        self.projects = [f"p{number}" for number in range(randomness.randint(1, 3))]
+        media = ([Medium.IMAGE], [Medium.IMAGE], [Medium.IMAGE, Medium.VIDEO], list(Medium))
+        self.media = [Medium.IMAGE] if kind is Kind.BRIEF else randomness.choice(media)
+        self.projects = [f"p{number}" for number in range(randomness.randint(1, 2 if kind is Kind.BRIEF else 3))]
         self.replicas = self._embedded() if self.embedded else self._distributed()
         self.bus.listeners = self.replicas
         submitting = [one for one in self.replicas if one.app in (EMBEDDED, App.SUBMISSION)]
         self.people = People(network, self.bus, submitting, self.asked_for)
-        drawn = drawn_wishes(randomness, self.projects, self.media, self.troubled_until)
+        drawn = drawn_wishes(
+            randomness, range(1, 4) if kind is Kind.BRIEF else range(3, 9), self.projects, self.media, troubled
+        )
         if Medium.IMAGE in self.media:
             drawn += needing_others(randomness, drawn)
         self.plan: list[Wish] = a_crowd(randomness, self.projects) if crowded else drawn
@@ -147,18 +162,19 @@ class World:
         busy = [asyncio.create_task(one) for one in doing]
         while self.loop.time() < self.troubled_until and (self._open() or not all(one.done() for one in busy)):
             await asyncio.sleep(5.0)
-        self.faults.heal(self.loop.time())
+        healed = self.loop.time()
+        self.faults.heal(healed)
         self.network.note("nothing fails any more")
         await asyncio.gather(*busy, *trouble)
         for project in without_budgets(projects):
             self.state.replace_at_once(project_key(project.id), project.model_dump_json().encode())
-        await self._until(lambda: not self._open(), EVENTUALLY_SECONDS, self._open)
+        await self._until(lambda: self._all_ended(healed), EVENTUALLY_SECONDS, self._open)
         await self._until(self._leaders, LED_WITHIN_SECONDS, lambda: "nobody leads")
         # Whoever goes now hears nothing any more: what others have still to say to it must be said before.
         await self._until(lambda: not self._unsaid(), EVENTUALLY_SECONDS, self._unsaid)
         for one in self.replicas:
             one.go_on_with(NEEDED_TO_THE_END)
-        await asyncio.sleep(AFTERMATH_SECONDS)
+        await asyncio.sleep(AFTERMATH_SECONDS[self.kind])
         await self._until(lambda: not [*amiss(self)], QUIET_SECONDS, lambda: [*amiss(self)], QUIET_LOOKS_SECONDS)
 
     async def _change_budget(self, project: Project) -> None:
@@ -199,6 +215,10 @@ class World:
             if one.broken is not None:
                 self.invariants.violated(f"{one.name} cannot start: {one.broken!r}")
                 one.broken = None
+
+    def _all_ended(self, healed: float) -> bool:
+        self.invariants.check_nothing_stands(healed)
+        return not self._open()
 
     def _open(self) -> list[str]:
         """What has not ended yet."""
