@@ -23,10 +23,11 @@ import httpx
 from chassis.clock import SystemClock
 from chassis.service import Surroundings, build_app
 from contracts.catalog import ModelEntry, read_catalog
-from contracts.events import FeedWatched, TaskProgressed, WatchedPart, WorkerHeartbeat, feed_watched, parse
+from contracts.events import FeedWatched, Message, TaskProgressed, WatchedPart, WorkerHeartbeat, feed_watched, parse
 from contracts.identifiers import task_id_for
 from contracts.media import Execution
 from contracts.tasks import Phase, Task
+from contracts.testing import InMemoryBus
 from gpu_worker.adapters.engine_process import EngineProcess
 from gpu_worker.app import create_around
 from gpu_worker.protocol import EngineOptions
@@ -39,6 +40,8 @@ from tests.unit.gpu_worker.driving import WorkerUnderTest
 
 THREADS = int(os.environ.get("THREADS", max(1, (os.cpu_count() or 1) // 2)))
 
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+"""One after the other, worker and loop in each: a machine's pace changes from minute to minute."""
 PROJECT = "bench"
 
 console = Console()
@@ -72,11 +75,29 @@ CASES = (
 )
 
 
+class WaitedForBus(InMemoryBus):
+    """To be waited for, because looking all the time would take from the processor that is measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = asyncio.Event()
+
+    async def publish(self, message: Message) -> None:
+        await super().publish(message)
+        self._said.set()
+
+    async def wait(self) -> None:
+        """For the next message, or for one since the last wait."""
+        await self._said.wait()
+        self._said.clear()
+
+
 @dataclass
 class Bench:
     """A worker alone, given its tasks as scheduling gives them: the next as soon as the device is free."""
 
     worker: WorkerUnderTest
+    bus: "WaitedForBus"
     entry: ModelEntry
     case: Case
     numbers: "itertools.count[int]"
@@ -128,7 +149,7 @@ class Bench:
                 self.read += 1
                 if true(parse(message.event)):
                     return
-            await asyncio.sleep(0.0005)
+            await self.bus.wait()
 
 
 def _uses(heartbeat: WorkerHeartbeat) -> list[bool]:
@@ -137,7 +158,8 @@ def _uses(heartbeat: WorkerHeartbeat) -> list[bool]:
 
 @asynccontextmanager
 async def a_bench(entry: ModelEntry, case: Case, folder: Path) -> AsyncIterator[Bench]:
-    world = World()
+    bus = WaitedForBus()
+    world = World(bus=bus)
     outside = dataclasses.replace(world.outside, clock=SystemClock())
     settings = WorkerSettings(
         worker_medium=entry.medium, worker_scratch=folder / "scratch", media_url="memory:///", replica="bench"
@@ -155,7 +177,18 @@ async def a_bench(entry: ModelEntry, case: Case, folder: Path) -> AsyncIterator[
     ):
         while not engine.ready:
             await asyncio.sleep(0.01)
-        yield Bench(WorkerUnderTest(Running(app, http), world, engine, service), entry, case, itertools.count())
+        yield Bench(WorkerUnderTest(Running(app, http), world, engine, service), bus, entry, case, itertools.count())
+
+
+@dataclass(frozen=True)
+class Round:
+    """Results per second, and the share of the time in which the worker's device worked."""
+
+    ours: float
+    bare: float
+    bare_alone: float
+    """The bare loop, one at a time."""
+    busy: float
 
 
 async def rate(bench: Bench, together: int) -> tuple[float, float]:
@@ -193,6 +226,13 @@ def bare_rate(case: Case, batch: int, folder: Path) -> float:
     return case.runs / float(answer.stdout)
 
 
+async def measure_round(bench: Bench, case: Case, together: int, folder: Path) -> Round:
+    bare_alone = await asyncio.to_thread(bare_rate, case, 1, folder)
+    bare = await asyncio.to_thread(bare_rate, case, together, folder) if together > 1 else bare_alone
+    ours, busy = await rate(bench, together)
+    return Round(ours, bare, bare_alone, busy)
+
+
 async def measure(case: Case, folder: Path, table: Table) -> None:
     [entry] = read_catalog(only=[case.model]).models
     async with a_bench(entry, case, folder) as bench:
@@ -203,15 +243,16 @@ async def measure(case: Case, folder: Path, table: Table) -> None:
                 f"{case.name}: assignment to first step", ms(warm), "", f"{ms(cold)} when the model must be loaded"
             )
         for together in sorted({1, entry.batching.max if case.together else 1}):
-            bare_alone = await asyncio.to_thread(bare_rate, case, 1, folder)
-            bare = await asyncio.to_thread(bare_rate, case, together, folder) if together > 1 else bare_alone
-            ours, busy = await rate(bench, together)
-            times = f"{ours / bare_alone:.2f} of a loop one at a time" if together > 1 else ""
+            rounds = [await measure_round(bench, case, together, folder) for _ in range(ROUNDS)]
+            ratios = sorted(one.ours / one.bare for one in rounds)
+            times = statistics.median(one.ours / one.bare_alone for one in rounds)
             table.add_row(
                 f"{case.name}, {together} at a time",
-                f"{ours:.2f}/s",
-                f"{bare:.2f}/s",
-                f"ratio {ours / bare:.2f}, device busy {busy:.0%}; {times}".removesuffix("; "),
+                f"{statistics.median(one.ours for one in rounds):.2f}/s",
+                f"{statistics.median(one.bare for one in rounds):.2f}/s",
+                f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
+                f"device busy {statistics.median(one.busy for one in rounds):.0%}"
+                + (f"; {times:.2f} of a loop one at a time" if together > 1 else ""),
             )
 
 
