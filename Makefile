@@ -239,7 +239,7 @@ bench-reminders: setup ## How exact reminders are, on time and after each kind o
 	$(WITH_CLUSTER) PYTHONPATH=dapr-components/topics $(PYTHON) -m tests.benchmarks.bench_reminders
 
 .PHONY: bench-gpu
-bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU
+bench-gpu: setup ## What a worker makes of its device, beside a bare loop; THREADS=1 on a CPU, ROUNDS=3
 	$(PYTHON) -m tests.benchmarks.bench_gpu
 
 .PHONY: bench-tracing
