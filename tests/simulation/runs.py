@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.simulation.kinds import kind_of
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.trace import Trace
-from tests.simulation.world import Kind, World
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,3 @@ def simulate(seed: int, tail: int = 0, often: Collection[str] = ()) -> Report:
         tail=lines if tail or violations else (),
         seconds=time.process_time() - began,
     )
-
-
-def kind_of(seed: int) -> Kind:
-    """Every second thousand is brief: much of what can go wrong shows with a task or two, and of such runs many fit
-    into the time of a long one."""
-    if seed // 1000 % 2:
-        return Kind.BRIEF
-    return Kind.CROWDED if seed % 15 == 7 else Kind.LONG

@@ -13,8 +13,8 @@ import pytest
 from contracts.pauses import Pauses
 from scheduling.domain.riding import Waiting
 
-from tests.simulation.runs import Report, kind_of, simulate
-from tests.simulation.world import Kind
+from tests.simulation.kinds import CROWDED, kind_of
+from tests.simulation.runs import Report, simulate
 
 # Runs cost up to a second each; a machine that is busy with other things may take ten times that.
 pytestmark = pytest.mark.timeout(900)
@@ -45,7 +45,7 @@ def test_another_process_with_other_hashes_runs_the_same() -> None:
 
 
 def test_some_runs_are_about_fair_turns() -> None:
-    assert all(kind_of(seed) is Kind.CROWDED for seed in CROWDS)
+    assert all(kind_of(seed) is CROWDED for seed in CROWDS)
 
 
 def test_different_seeds_are_different_runs() -> None:

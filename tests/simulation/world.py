@@ -7,7 +7,6 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -38,6 +37,7 @@ from tests.simulation.engines import SimulatedEngine
 from tests.simulation.faults import Faults
 from tests.simulation.incidents import Incidents
 from tests.simulation.invariants import Invariants, Wishes
+from tests.simulation.kinds import Kind
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network, SkewedClock
 from tests.simulation.pauses import Pausers
@@ -46,21 +46,10 @@ from tests.simulation.replicas import Ports, Replica
 from tests.simulation.stores import SimulatedJobs, SimulatedObjects, SimulatedScheduler, SimulatedState
 from tests.simulation.trace import Trace
 
-
-class Kind(Enum):
-    """What a run is like."""
-
-    LONG = "minutes of trouble, several media, up to a dozen tasks"
-    BRIEF = "as much trouble in a fraction of the time, over a task or a few"
-    CROWDED = "many tasks that are all alike, and nothing that fails: about fair turns"
-
-
 EMBEDDED = "movie-tasks"
 EVENTUALLY_SECONDS = 60 * 60.0
 """Once nothing fails any more, everything has ended by then."""
 LED_WITHIN_SECONDS = 60.0
-AFTERMATH_SECONDS = {Kind.LONG: 20 * 60.0, Kind.BRIEF: 5 * 60.0, Kind.CROWDED: 20 * 60.0}
-"""What somebody still does who should not, they do by then."""
 QUIET_SECONDS = 3 * 60 * 60.0
 """And by then everybody was told, and staging was swept."""
 QUIET_LOOKS_SECONDS = 60.0
@@ -81,11 +70,10 @@ class World:
         self.trace = trace
         self.folder = folder
         self.embedded = randomness.random() < 0.3
-        crowded = kind is Kind.CROWDED
         self.kind = kind
-        self.troubled_until = randomness.choice((20.0, 40.0) if kind is Kind.BRIEF else (60.0, 150.0, 300.0))
+        self.troubled_until = randomness.choice(kind.troubled_seconds)
         troubled = self.troubled_until
-        self.faults = Faults.none(randomness) if crowded else Faults.drawn(randomness, troubled, often)
+        self.faults = Faults.none(randomness) if kind.crowded else Faults.drawn(randomness, troubled, often)
         network = self.network = Network(loop, randomness, self.faults, trace)
         self.asked_for = Wishes()
         self.invariants = Invariants(
@@ -94,7 +82,7 @@ class World:
             apart=not self.embedded,
             budgets=Budgets({model.key: model.run_seconds for model in CATALOG.models}, self._noted),
         )
-        self.invariants.even = crowded
+        self.invariants.even = kind.crowded
         self.state = SimulatedState(network, self.invariants)
         self.invariants.documents = lambda: self.state.documents
         self.invariants.leaders = self._leaders
@@ -107,25 +95,22 @@ class World:
             folder=folder,
             sender=SimulatedReceivers(network, self.invariants),
             make_engine=lambda worker, catalog: SimulatedEngine(
-                worker, network, catalog, self.invariants, pace, crowded
+                worker, network, catalog, self.invariants, pace, kind.crowded
             ),
             # Most of what a run costs is heartbeats.
             heartbeat=timedelta(seconds=randomness.choice((5, 10, 10))),
             randomness=random.Random(randomness.getrandbits(64)),
         )
-        media = ([Medium.IMAGE], [Medium.IMAGE], [Medium.IMAGE, Medium.VIDEO], list(Medium))
-        self.media = [Medium.IMAGE] if kind is Kind.BRIEF else randomness.choice(media)
-        self.projects = [f"p{number}" for number in range(randomness.randint(1, 2 if kind is Kind.BRIEF else 3))]
+        self.media = randomness.choice(kind.media)
+        self.projects = [f"p{number}" for number in range(randomness.randint(1, kind.most_projects))]
         self.replicas = self._embedded() if self.embedded else self._distributed()
         self.bus.listeners = self.replicas
         submitting = [one for one in self.replicas if one.app in (EMBEDDED, App.SUBMISSION)]
         self.people = People(network, self.bus, submitting, self.asked_for)
-        drawn = drawn_wishes(
-            randomness, range(1, 4) if kind is Kind.BRIEF else range(3, 9), self.projects, self.media, troubled
-        )
+        drawn = drawn_wishes(randomness, kind.wishes, self.projects, self.media, troubled)
         if Medium.IMAGE in self.media:
             drawn += needing_others(randomness, drawn)
-        self.plan: list[Wish] = a_crowd(randomness, self.projects) if crowded else drawn
+        self.plan: list[Wish] = a_crowd(randomness, self.projects) if kind.crowded else drawn
 
     async def run(self) -> None:
         """The whole run, up to its first violation."""
@@ -174,7 +159,7 @@ class World:
         await self._until(lambda: not self._unsaid(), EVENTUALLY_SECONDS, self._unsaid)
         for one in self.replicas:
             one.go_on_with(NEEDED_TO_THE_END)
-        await asyncio.sleep(AFTERMATH_SECONDS[self.kind])
+        await asyncio.sleep(self.kind.aftermath_seconds)
         await self._until(lambda: not [*amiss(self)], QUIET_SECONDS, lambda: [*amiss(self)], QUIET_LOOKS_SECONDS)
 
     async def _change_budget(self, project: Project) -> None:
