@@ -10,7 +10,7 @@ from pathlib import Path
 from contracts.tasks import Assign, Checkpoint, Phase, Task
 from contracts.testing.examples import NOON, a_problem
 from contracts.topics import checkpoint_key
-from gpu_worker.protocol import Generating, JobReport, RunJob, Saved, Stepped
+from gpu_worker.protocol import JobReport, RunJob, Saved, Stepped
 from gpu_worker.testing import Script, ScriptedEngine, failing, instantly, until_killed
 
 from tests.conftest import until
@@ -26,17 +26,17 @@ def saving(*steps: int, then: Script = until_killed) -> Script:
 
     async def save(engine: ScriptedEngine, job: RunJob) -> AsyncGenerator[JobReport]:
         named = {"task_id": job.task_id, "attempt": job.attempt}
-        yield Generating(**named, warm_models=(job.model,))
-        for step in steps:
-            yield Stepped(**named, step=step, total=100)
-            path = Path(job.folder) / f"checkpoint-{step}.safetensors"
-            await asyncio.to_thread(path.write_bytes, f"after step {step}".encode())
-            yield Saved(**named, step=step, path=str(path))
-            await until(partial(gone, path))
         async with aclosing(then(engine, job)) as reports:
+            # Begun before the steps, so that it hears of a child that is replaced right after them.
+            yield await anext(reports)
+            for step in steps:
+                yield Stepped(**named, step=step, total=100)
+                path = Path(job.folder) / f"checkpoint-{step}.safetensors"
+                await asyncio.to_thread(path.write_bytes, f"after step {step}".encode())
+                yield Saved(**named, step=step, path=str(path))
+                await until(partial(gone, path))
             async for report in reports:
-                if not isinstance(report, Generating):
-                    yield report
+                yield report
 
     return save
 
