@@ -113,7 +113,7 @@ class Invariants:
         self.expect(len(leaders) <= 1, f"at once {' and '.join(leaders)} lead")
 
     def check_nothing_stands(self, since: float) -> None:
-        """Asked when nothing has failed `since` then: what only waits to be taken in hand is."""
+        """Asked when nothing fails or holds a task back `since` then: what only waits to be taken in hand is."""
         spared = 2 * SKEW_SECONDS if self._network.faults.skewed else 0.0
         for task in self.tasks.values():
             stood = self._network.loop.time() - max(since, self._saved_at[task.id])
