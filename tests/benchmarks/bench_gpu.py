@@ -97,7 +97,7 @@ class Bench:
     """A worker alone, given its tasks as scheduling gives them: the next as soon as the device is free."""
 
     worker: WorkerUnderTest
-    bus: "WaitedForBus"
+    bus: WaitedForBus
     entry: ModelEntry
     case: Case
     numbers: "itertools.count[int]"

@@ -145,7 +145,7 @@ def shows_previews(task: Task | None, project_id: str, attempt: str) -> bool:
         task is not None
         and task.project_id == project_id
         and str(task.attempt) == attempt
-        and task.phase in (Phase.LOADING_MODEL, Phase.GENERATING, Phase.ENCODING)
+        and task.phase.owner is Owner.WORKER
     )
 
 
