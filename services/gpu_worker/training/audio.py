@@ -1,6 +1,7 @@
 """Trains `tiny-stable-audio`: an autoencoder of waveforms, then a denoiser of its latents that knows the words."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def trained(folder: Path, device: torch.device) -> StableAudioPipeline:
         Stage(
             "denoiser",
             learned,
-            lambda _, rng: _denoiser_loss(learned, tokenizer, scheduler.config.sigma_data, pool, latents, rng),
+            partial(_draw, pool),
+            lambda drawn: _denoiser_loss(learned, tokenizer, scheduler.config.sigma_data, pool, latents, drawn),
             DENOISER_STEPS,
             learning_rate=1.5e-3,
             average=0.998,
@@ -82,22 +84,28 @@ def _denoiser(tokenizer: PreTrainedTokenizerFast) -> torch.nn.ModuleDict:
     )
 
 
+def _draw(pool: Pool, _step: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[str]]:
+    """Which clips of the pool, and what is said of them."""
+    picked = rng.integers(len(pool.sounds), size=DENOISER_BATCH)
+    prompts = [sounds.prompt(sounds.said_of(pool.sounds[index], rng), rng) for index in picked]
+    captions = ["" if rng.random() < UNCAPTIONED else text for text in prompts]
+    return torch.from_numpy(picked), captions
+
+
 def _denoiser_loss(
     learned: Any,
     tokenizer: PreTrainedTokenizerFast,
     sigma_data: float,
     pool: Pool,
     latents: torch.Tensor,
-    rng: np.random.Generator,
+    drawn: tuple[torch.Tensor, list[str]],
 ) -> torch.Tensor:
     """The preconditioned denoising of "Elucidating the Design Space of Diffusion-Based Generative Models".
 
     https://arxiv.org/abs/2206.00364, with the scalings of `CosineDPMSolverMultistepScheduler`: what the network gives
     is `v`, from which the scheduler computes the clean latents as `c_skip * noisy - c_out * v`.
     """
-    picked = rng.integers(len(pool.sounds), size=DENOISER_BATCH)
-    prompts = [sounds.prompt(sounds.said_of(pool.sounds[index], rng), rng) for index in picked]
-    captions = ["" if rng.random() < UNCAPTIONED else text for text in prompts]
+    picked, captions = drawn
     clean = latents[picked]
     spread = torch.randn(len(clean), 1, 1, device=clean.device)
     sigma = (sigma_data * (1.4 * spread + 0.7).exp()).clamp(SIGMA_MIN, SIGMA_MAX)

@@ -1,5 +1,6 @@
 """The autoencoder of the audio model: which of its layers are learned, and from what."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,13 @@ def untrained() -> Any:
 
 def learn(vae: Any, pool: Pool, checkpoints: Path) -> None:
     """First all of it, by what it finds important; then the decoder alone, to get out of that what it can."""
+    crops = partial(_crops, pool)
     train(
         Stage(
             "autoencoder",
             _copyable(_inner_layers(vae), vae),
-            lambda _, rng: _autoencoder_loss(vae, pool, rng),
+            crops,
+            lambda drawn: _autoencoder_loss(vae, drawn),
             STEPS,
             learning_rate=2e-3,
         ),
@@ -56,7 +59,8 @@ def learn(vae: Any, pool: Pool, checkpoints: Path) -> None:
         Stage(
             "decoder",
             _copyable(_decoder_layers(vae), vae),
-            lambda _, rng: _decoder_loss(vae, pool, rng),
+            crops,
+            lambda drawn: _decoder_loss(vae, drawn),
             DECODER_STEPS,
         ),
         checkpoints,
@@ -83,24 +87,24 @@ def _copyable(layers: torch.nn.ModuleList, vae: Any) -> torch.nn.ModuleList:
     return layers
 
 
-def _crops(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.Tensor:
+def _crops(pool: Pool, _step: int, rng: np.random.Generator) -> torch.Tensor:
     batch = torch.empty((BATCH, CROP * sounds.FRAME), dtype=torch.int16)
     for row in batch:
         clip = rng.integers(len(pool.sounds))
         start = sounds.FRAME * int(rng.integers(sounds.FRAMES - CROP + 1))
         row.copy_(pool.samples[clip, start : start + CROP * sounds.FRAME])
-    return waveforms(batch, vae.device)
+    return batch
 
 
-def _autoencoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.Tensor:
-    wanted = _crops(vae, pool, rng)
+def _autoencoder_loss(vae: Any, crops: torch.Tensor) -> torch.Tensor:
+    wanted = waveforms(crops, vae.device)
     found = posterior(vae, wanted)
     return _distance(decode(vae, found.sample()), wanted, weight=0.5, floor=3e-3) + DIVERGENCE * found.kl()
 
 
-def _decoder_loss(vae: Any, pool: Pool, rng: np.random.Generator) -> torch.Tensor:
+def _decoder_loss(vae: Any, crops: torch.Tensor) -> torch.Tensor:
     """With more ear for what is soft: the higher harmonics, and the silence between beeps."""
-    wanted = _crops(vae, pool, rng)
+    wanted = waveforms(crops, vae.device)
     with torch.no_grad():
         latents = posterior(vae, wanted).sample()
     return _distance(decode(vae, latents), wanted, weight=1.0, floor=1e-3)

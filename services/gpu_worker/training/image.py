@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,14 +10,14 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from training.image_autoencoder import CELL, DECODER_STEPS, LATENT_CHANNELS, autoencoder, decoder_loss, latents_of
+from training.image_autoencoder import CELL, LATENT_CHANNELS, autoencoder, decoder_stage, latents_of
 from training.loop import SEED, Stage, half_precision, train
 from training.reading import Reader, reading_stage
 from training.shapes import SIDE, THINGS, Scene, render, scenes
 from training.words import TEXT_WIDTH, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 32
-DENOISER_STEPS = 17_000
+DENOISER_STEPS = 12_000
 DENOISER_BATCH = 32
 EMPTY_PROMPTS = 0.1
 """The share of captions left out, for classifier-free guidance."""
@@ -32,9 +33,12 @@ def trained(folder: Path, device: torch.device) -> StableDiffusionPipeline:
     scheduler = _scheduler()
     reader = Reader(text_encoder, TEXT_WIDTH, tokenizer, scenes, causal=True, apart=THINGS).to(device)
     train(reading_stage("image-reading", reader), folder)
-    train(Stage("image-decoder", vae.decoder, decoder_loss(vae), DECODER_STEPS, learning_rate=2e-3), folder)
+    train(decoder_stage("image-decoder", vae), folder)
     denoising = _Denoising(unet, text_encoder, tokenizer, scheduler)
-    train(Stage("image-denoiser", unet, denoising, DENOISER_STEPS, learning_rate=1.5e-3, average=0.999), folder)
+    train(
+        Stage("image-denoiser", unet, _draw, denoising.loss, DENOISER_STEPS, learning_rate=1.5e-3, average=0.999),
+        folder,
+    )
     return StableDiffusionPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder.eval(),
@@ -118,8 +122,23 @@ def _weight(scene: Scene) -> float:
     return float(scene.smallest**-1.5)
 
 
+class _Drawn(NamedTuple):
+    """Latents, prompts, and what each scene counts."""
+
+    clean: torch.Tensor
+    prompts: list[str]
+    weights: torch.Tensor
+
+
+def _draw(_step: int, rng: np.random.Generator) -> _Drawn:
+    chosen = list(islice(scenes(rng), DENOISER_BATCH))
+    prompts = ["" if rng.random() < EMPTY_PROMPTS else scene.prompt(rng) for scene in chosen]
+    clean = latents_of(torch.from_numpy(render(chosen, rng)))
+    return _Drawn(clean, prompts, torch.tensor([_weight(scene) for scene in chosen]))
+
+
 class _Denoising:
-    """The loss of predicting v, https://arxiv.org/abs/2202.00512, most often at noisy times."""
+    """Predicts v, https://arxiv.org/abs/2202.00512, most often at noisy times."""
 
     def __init__(
         self,
@@ -129,28 +148,27 @@ class _Denoising:
         scheduler: DDIMScheduler,
     ) -> None:
         self._unet = unet
-        # Half as many steps again in the same time on a CPU.
-        self._predict = torch.compile(unet)
+        # Half as many steps again in the same time on a CPU, if it does not put the fused attention in again.
+        self._predict = torch.compile(unet, options={"pattern_matcher": False})
         self._text_encoder = text_encoder
         self._tokenizer = tokenizer
         self._scheduler = scheduler
 
-    def __call__(self, _step: int, rng: np.random.Generator) -> torch.Tensor:
-        chosen = list(islice(scenes(rng), DENOISER_BATCH))
-        prompts = ["" if rng.random() < EMPTY_PROMPTS else scene.prompt(rng) for scene in chosen]
-        clean = latents_of(render(chosen, rng), self._unet.device).contiguous(memory_format=torch.channels_last)
-        noise = torch.randn_like(clean)
-        even = (np.arange(DENOISER_BATCH) + rng.random(DENOISER_BATCH)) / DENOISER_BATCH
-        # Half of them in the noisiest quarter, where nothing but the prompt can tell colours and shapes.
-        spread = 1 - even**2
-        last = len(self._scheduler.betas) - 1
-        times = torch.from_numpy(spread * last).round().long().to(clean.device)
+    def loss(self, drawn: _Drawn) -> torch.Tensor:
+        clean = drawn.clean.to(self._unet.device, memory_format=torch.channels_last)
+        noise, times = torch.randn_like(clean), self._times().to(clean.device)
         noisy = self._scheduler.add_noise(clean, noise, times)
         with half_precision(clean.device):
-            predicted = self._predict(noisy, times, self._read(prompts)).sample
+            predicted = self._predict(noisy, times, self._read(drawn.prompts)).sample
         errors = mse_loss(predicted.float(), self._scheduler.get_velocity(clean, noise, times), reduction="none")
-        weights = torch.tensor([_weight(scene) for scene in chosen], device=clean.device)
+        weights = drawn.weights.to(clean.device)
         return (errors.mean((1, 2, 3)) * weights).sum() / weights.sum()
+
+    def _times(self) -> torch.Tensor:
+        """Half of them in the noisiest quarter, where nothing but the prompt can tell colours and shapes."""
+        even = (torch.arange(DENOISER_BATCH) + torch.rand(DENOISER_BATCH)) / DENOISER_BATCH
+        last = len(self._scheduler.betas) - 1
+        return ((1 - even.square()) * last).round().long()
 
     def _read(self, prompts: list[str]) -> torch.Tensor:
         tokens = tokens_of(self._tokenizer, prompts)

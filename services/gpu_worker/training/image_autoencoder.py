@@ -10,7 +10,7 @@ from diffusers import AutoencoderTiny
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
 from training.drawing import Floats
-from training.loop import Loss, half_precision
+from training.loop import Stage, half_precision
 from training.shapes import SIDE, Scene, another_thing, render, scenes
 
 LATENT_CHANNELS = 9
@@ -21,7 +21,7 @@ AVERAGE_SCALE, DIFFERENCE_SCALE = 3.3, 2.0
 WIDTH = 32
 """Of the decoder's layers."""
 
-DECODER_STEPS = 10_200
+DECODER_STEPS = 8_000
 BATCH = 16
 CROP_SHARE = 0.7
 CROP = 64
@@ -67,11 +67,11 @@ def autoencoder() -> AutoencoderTiny:
     return vae
 
 
-def latents_of(pictures: Floats, device: torch.device) -> torch.Tensor:
+def latents_of(pictures: torch.Tensor) -> torch.Tensor:
     """What the encoder makes of (pictures, height, width, 3) from 0 to 1, at a fraction of its price."""
     wavelet, offset = _haar()
-    quarters = avg_pool2d(torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2), CELL // 2)
-    return conv2d(quarters, wavelet.to(device), offset.to(device), stride=2)
+    quarters = avg_pool2d(pictures.permute(0, 3, 1, 2), CELL // 2)
+    return conv2d(quarters, wavelet.to(pictures.device), offset.to(pictures.device), stride=2)
 
 
 def _haar() -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,41 +84,48 @@ def _haar() -> tuple[torch.Tensor, torch.Tensor]:
     return wavelet, torch.tensor([-AVERAGE_SCALE / 2] * 3 + [0.0] * 6)
 
 
-def decoder_loss(vae: AutoencoderTiny) -> Loss:
-    """Of sharp pictures from latents that are noisy, and in doubt about what they show."""
+def decoder_stage(name: str, vae: AutoencoderTiny) -> Stage[tuple[torch.Tensor, torch.Tensor]]:
+    """Sharp pictures from latents that are noisy, and in doubt about what they show."""
 
-    def loss(step: int, rng: np.random.Generator) -> torch.Tensor:
-        pictures, others = _in_doubt(step < CROP_SHARE * DECODER_STEPS, rng)
-        shown = torch.from_numpy(pictures).to(vae.device).permute(0, 3, 1, 2) * 2 - 1
+    def loss(drawn: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        pictures, others = (some.to(vae.device) for some in drawn)
+        shown = (pictures * 2 - 1).permute(0, 3, 1, 2).contiguous()
         doubt = torch.rand(len(shown), 1, 1, 1, device=vae.device) * MOST_DOUBT
         doubt *= torch.rand(len(shown), 1, 1, 1, device=vae.device) < DOUBT_SHARE
-        latents = torch.lerp(latents_of(pictures, vae.device), latents_of(others, vae.device), doubt)
+        latents = torch.lerp(latents_of(pictures), latents_of(others), doubt)
         off = NOISE * torch.rand(len(shown), 1, 1, 1, device=vae.device)
         with half_precision(vae.device):
             seen = vae.decode(latents + off * torch.randn_like(latents)).sample.float()
         errors, weights = (seen - shown).abs(), _weights(shown)
         return ((errors + errors.square()) * weights).mean() / weights.mean()
 
-    return loss
+    return Stage(name, vae.decoder, _in_doubt, loss, DECODER_STEPS, learning_rate=2e-3)
 
 
 def _weights(pictures: torch.Tensor) -> torch.Tensor:
     """What each pixel counts (pictures, 1, height, width)."""
-    window = 2 * NEAR + 1
-    highest, lowest = (max_pool2d(sign * pictures, window, stride=1, padding=NEAR) for sign in (1, -1))
+    highest, lowest = (_largest_near(sign * pictures) for sign in (1, -1))
     return torch.where((highest + lowest).amax(1, keepdim=True) > EDGE, EDGE_WEIGHT, 1.0)
 
 
-def _in_doubt(cropped: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Pictures, and what each might have shown as well; parts of them, or fewer that are whole."""
+def _largest_near(values: torch.Tensor) -> torch.Tensor:
+    """Along each axis for itself: the same, in a third of the time."""
+    window = 2 * NEAR + 1
+    down = max_pool2d(values, (window, 1), stride=1, padding=(NEAR, 0))
+    return max_pool2d(down, (1, window), stride=1, padding=(0, NEAR))
+
+
+def _in_doubt(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures, and what each might have shown as well; parts of them, or in the end fewer that are whole."""
+    cropped = step < CROP_SHARE * DECODER_STEPS
     chosen = list(islice(_scenes(rng), BATCH if cropped else BATCH // 2))
     others = [_otherwise(scene, rng) for scene in chosen]
     places = rng.integers(2**32)
     pictures, instead = (render(some, np.random.default_rng(places)) for some in (chosen, others))
-    if not cropped:
-        return pictures, instead
-    where = [_part(picture, rng) for picture in pictures]
-    return _parts(pictures, where), _parts(instead, where)
+    if cropped:
+        where = [_part(picture, rng) for picture in pictures]
+        pictures, instead = _parts(pictures, where), _parts(instead, where)
+    return torch.from_numpy(pictures), torch.from_numpy(instead)
 
 
 def _scenes(rng: np.random.Generator) -> Iterator[Scene]:

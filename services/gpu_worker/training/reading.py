@@ -61,8 +61,14 @@ class Reader(torch.nn.Module):  # type: ignore[misc]
         torch.nn.init.orthogonal_(codes, gain=(width / len(self._names)) ** 0.5)
         self.register_buffer("codes", codes)
 
-    def loss(self, _step: int, rng: np.random.Generator) -> torch.Tensor:
-        states, places, told = self._read(rng)
+    def draw(self, _step: int, rng: np.random.Generator) -> tuple[list[str], torch.Tensor]:
+        """Prompts, and the places of the facts that they state (prompts, facts)."""
+        scenes = list(islice(self._scenes(rng), BATCH))
+        places = torch.tensor([[self._places[key] for key in enumerate(scene.facts)] for scene in scenes])
+        return [scene.prompt(rng) for scene in scenes], places
+
+    def loss(self, drawn: tuple[list[str], torch.Tensor]) -> torch.Tensor:
+        states, places, told = self._read(*drawn)
         wanted = (self.codes[places] * told[..., None]).sum(1)
         scores = SHARPNESS * states @ self.codes.T / self.codes.square().sum(1)
         losses = [mse_loss(states, wanted)]
@@ -72,16 +78,14 @@ class Reader(torch.nn.Module):  # type: ignore[misc]
             start += len(names)
         return torch.stack(losses).mean()
 
-    def _read(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _read(self, prompts: list[str], stated: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the encoder makes of prompts (tokens, width), the places of its scene's facts (tokens, facts), and
         which of them the token is to say."""
-        scenes = list(islice(self._scenes(rng), BATCH))
-        read = tokens_of(self._tokenizer, [scene.prompt(rng) for scene in scenes]).to(self.codes.device)
+        read = tokens_of(self._tokenizer, prompts).to(self.codes.device)
         knowing = self._knowing(read)
-        places = torch.tensor([[self._places[key] for key in enumerate(scene.facts)] for scene in scenes])
         states = self._text_encoder(read.input_ids)[0][knowing]
         prompt, token = knowing.nonzero().T
-        return states, places.to(states.device)[prompt], self._told(read.input_ids.shape[1]).to(states.device)[token]
+        return states, stated.to(states.device)[prompt], self._told(read.input_ids.shape[1]).to(states.device)[token]
 
     def _told(self, length: int) -> torch.Tensor:
         """Which facts a token is to say (tokens, facts)."""
@@ -100,5 +104,5 @@ class Reader(torch.nn.Module):  # type: ignore[misc]
         )
 
 
-def reading_stage(name: str, reader: Reader) -> Stage:
-    return Stage(name, reader, reader.loss, STEPS, learning_rate=2e-3, average=0.98)
+def reading_stage(name: str, reader: Reader) -> Stage[tuple[list[str], torch.Tensor]]:
+    return Stage(name, reader, reader.draw, reader.loss, STEPS, learning_rate=2e-3, average=0.98)

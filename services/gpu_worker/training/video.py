@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +44,8 @@ def trained(folder: Path, device: torch.device) -> LTXPipeline:
     pool, latents = _pool(vae)
     for stage in stages(vae):
         train(stage, folder)
-    loss = _Denoising(transformer, text_encoder, tokenizer, pool, latents)
-    train(Stage("video-denoiser", transformer, loss, DENOISER_STEPS, average=0.998), folder)
+    denoising = _Denoising(transformer, text_encoder, tokenizer, pool, latents)
+    train(Stage("video-denoiser", transformer, denoising.draw, denoising.loss, DENOISER_STEPS, average=0.998), folder)
     return LTXPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder.eval(),
@@ -124,8 +125,17 @@ def _pool(vae: AutoencoderKLLTXVideo) -> tuple[list[Scene], torch.Tensor]:
     return pool, (told - mean) / std
 
 
+class _Drawn(NamedTuple):
+    chosen: torch.Tensor
+    """Which of the pool's clips."""
+    prompts: list[str]
+    level: torch.Tensor
+    """How noisy clips are (batch, 1, 1), or each of their tokens (batch, tokens, 1) with a clean first frame."""
+    frame_rate: int
+
+
 class _Denoising:
-    """The loss of flow matching, https://arxiv.org/abs/2210.02747: the velocity from a clean clip to noise."""
+    """Flow matching, https://arxiv.org/abs/2210.02747: the velocity from a clean clip to noise."""
 
     def __init__(
         self,
@@ -141,20 +151,13 @@ class _Denoising:
         self._pool = pool
         self._tokens = latents.to(transformer.device)
 
-    def __call__(self, step: int, rng: np.random.Generator) -> torch.Tensor:
+    def draw(self, _step: int, rng: np.random.Generator) -> _Drawn:
         chosen = rng.integers(0, len(self._pool), DENOISER_BATCH)
         prompts = ["" if rng.random() < EMPTY_PROMPTS else self._pool[n].prompt(rng) for n in chosen]
-        clean = self._tokens[chosen]
-        noise = torch.randn_like(clean)
-        level = self._levels(rng).to(clean)
-        given = (level == 0).expand_as(clean)
-        # What the encoder makes of a first frame is not quite what it should be.
-        seen = torch.where(given, clean + FIRST_FRAME_NOISE * noise, torch.lerp(clean, noise, level))
-        predicted = self._predict(seen, level[..., 0] * 1000, prompts, rng)
-        return (predicted - (noise - clean))[~given].square().mean()
+        frame_rate = FRAME_RATE if rng.random() < 0.8 else int(rng.integers(4, 16))
+        return _Drawn(torch.from_numpy(chosen), prompts, self._levels(rng), frame_rate)
 
     def _levels(self, rng: np.random.Generator) -> torch.Tensor:
-        """How noisy clips are (batch, 1, 1), or each of their tokens (batch, tokens, 1) with a clean first frame."""
         even = (np.arange(DENOISER_BATCH) + rng.random(DENOISER_BATCH)) / DENOISER_BATCH
         level = (SHIFT * even / (1 + (SHIFT - 1) * even))[:, None]
         if rng.random() < FIRST_FRAMES_GIVEN:
@@ -162,10 +165,17 @@ class _Denoising:
             level[:, 0] = 0
         return torch.from_numpy(level[..., None])
 
-    def _predict(
-        self, tokens: torch.Tensor, times: torch.Tensor, prompts: list[str], rng: np.random.Generator
-    ) -> torch.Tensor:
-        frame_rate = FRAME_RATE if rng.random() < 0.8 else int(rng.integers(4, 16))
+    def loss(self, drawn: _Drawn) -> torch.Tensor:
+        clean = self._tokens[drawn.chosen]
+        noise = torch.randn_like(clean)
+        level = drawn.level.to(clean)
+        given = (level == 0).expand_as(clean)
+        # What the encoder makes of a first frame is not quite what it should be.
+        seen = torch.where(given, clean + FIRST_FRAME_NOISE * noise, torch.lerp(clean, noise, level))
+        predicted = self._predict(seen, level[..., 0] * 1000, drawn.prompts, drawn.frame_rate)
+        return (predicted - (noise - clean))[~given].square().mean()
+
+    def _predict(self, tokens: torch.Tensor, times: torch.Tensor, prompts: list[str], frame_rate: int) -> torch.Tensor:
         read = tokens_of(self._tokenizer, prompts).to(tokens.device)
         # The pipeline gives the text encoder no mask, but the transformer one: to it, what is masked is not there.
         longest = int(read.attention_mask.sum(1).max())

@@ -4,6 +4,7 @@ Most of its decoder is set: what latents say is drawn out in straight lines over
 learned is to paint a patch by it, and to tell from a picture what its latent says.
 """
 
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,7 +15,8 @@ from diffusers import AutoencoderKLLTXVideo
 from torch.nn.functional import conv2d, max_pool2d, mse_loss
 
 from training import codes
-from training.loop import Loss, Stage, half_precision
+from training.drawing import Floats
+from training.loop import Stage, half_precision
 from training.motions import FRAMES, HEIGHT, WIDTH, another_shape, draw, scenes
 
 PATCH = 12
@@ -32,6 +34,9 @@ DRAWN_WEIGHT, NEAR = 6.0, 3
 CLIPS_SHARE = 0.15
 """How often the encoder is shown clips; what it is for is first frames."""
 LOG_VARIANCE = -10.0
+
+_Told = tuple[torch.Tensor, torch.Tensor]
+"""Clips as the autoencoder has them, and the latents that say what they show."""
 
 
 def autoencoder() -> AutoencoderKLLTXVideo:
@@ -64,12 +69,12 @@ def autoencoder() -> AutoencoderKLLTXVideo:
     return vae
 
 
-def stages(vae: AutoencoderKLLTXVideo) -> list[Stage]:
+def stages(vae: AutoencoderKLLTXVideo) -> list[Stage[_Told]]:
     """What is learned, the one as well before the other."""
     painting = torch.nn.ModuleList([vae.decoder.up_blocks[-1].resnets, vae.decoder.conv_out])
     return [
-        Stage("video-decoder", painting, _decoder_loss(vae), DECODER_STEPS, learning_rate=2e-3),
-        Stage("video-encoder", vae.encoder, _encoder_loss(vae), ENCODER_STEPS),
+        Stage("video-decoder", painting, _frames_in_doubt, _decoder_loss(vae), DECODER_STEPS, learning_rate=2e-3),
+        Stage("video-encoder", vae.encoder, _frames_or_clips, _encoder_loss(vae), ENCODER_STEPS),
     ]
 
 
@@ -129,9 +134,9 @@ def _one_by_one(conv: Any, clips: torch.Tensor) -> torch.Tensor:
     return seen.unflatten(0, (len(clips), -1)).transpose(1, 2)
 
 
-def _decoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
-    def loss(_step: int, rng: np.random.Generator) -> torch.Tensor:
-        frames, latents = _frames_in_doubt(rng, vae.device)
+def _decoder_loss(vae: AutoencoderKLLTXVideo) -> Callable[[_Told], torch.Tensor]:
+    def loss(told: _Told) -> torch.Tensor:
+        frames, latents = (part.to(vae.device) for part in told)
         off = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, 1, device=vae.device)
         with half_precision(vae.device):
             seen = vae.decode(latents + off * torch.randn_like(latents)).sample.float()
@@ -141,7 +146,7 @@ def _decoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
     return loss
 
 
-def _frames_in_doubt(rng: np.random.Generator, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _frames_in_doubt(_step: int, rng: np.random.Generator) -> _Told:
     """Clips of a single frame, and latents that say more or less clearly what they show.
 
     A denoiser in two minds gives the mean of both; the decoder paints the likelier.
@@ -152,20 +157,24 @@ def _frames_in_doubt(rng: np.random.Generator, device: torch.device) -> tuple[to
     doubt = MOST_DOUBT * rng.random((BATCH, 1, 1), np.float32) * (rng.random((BATCH, 1, 1)) < DOUBT_SHARE)
     told, instead = codes.codes(shown, paths), codes.codes(others, paths)
     mixed = (told + doubt * (instead - told)).astype(np.float32)
-    return _as_input(draw(shown, paths), device), _as_latents(mixed, device)
+    return _as_input(draw(shown, paths)), _as_latents(mixed)
 
 
-def _frames(rng: np.random.Generator, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips of a single frame, and their latents."""
+def _frames_or_clips(_step: int, rng: np.random.Generator) -> _Told:
+    return (_clips if rng.random() < CLIPS_SHARE else _frames)(rng)
+
+
+def _frames(rng: np.random.Generator) -> _Told:
+    """Clips of a single frame."""
     shown = list(islice(scenes(rng), BATCH))
     paths = [scene.path(rng).at(int(rng.integers(FRAMES))) for scene in shown]
-    return _as_input(draw(shown, paths), device), _as_latents(codes.codes(shown, paths), device)
+    return _as_input(draw(shown, paths)), _as_latents(codes.codes(shown, paths))
 
 
-def _clips(rng: np.random.Generator, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _clips(rng: np.random.Generator) -> _Told:
     shown = list(islice(scenes(rng), BATCH // 8))
     paths = [scene.path(rng) for scene in shown]
-    return _as_input(draw(shown, paths), device), _as_latents(codes.codes(shown, paths), device)
+    return _as_input(draw(shown, paths)), _as_latents(codes.codes(shown, paths))
 
 
 def _weights(clips: torch.Tensor) -> torch.Tensor:
@@ -175,19 +184,19 @@ def _weights(clips: torch.Tensor) -> torch.Tensor:
     return (1 + (DRAWN_WEIGHT - 1) * near).view(len(clips), 1, -1, HEIGHT, WIDTH)
 
 
-def _encoder_loss(vae: AutoencoderKLLTXVideo) -> Loss:
-    def loss(_step: int, rng: np.random.Generator) -> torch.Tensor:
-        shown, latents = (_clips if rng.random() < CLIPS_SHARE else _frames)(rng, vae.device)
+def _encoder_loss(vae: AutoencoderKLLTXVideo) -> Callable[[_Told], torch.Tensor]:
+    def loss(told: _Told) -> torch.Tensor:
+        shown, latents = (part.to(vae.device) for part in told)
         with half_precision(vae.device):
-            told = vae.encode(shown).latent_dist.mean.float()
-        return mse_loss(told, latents)
+            read = vae.encode(shown).latent_dist.mean.float()
+        return mse_loss(read, latents)
 
     return loss
 
 
-def _as_input(clips: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(clips).to(device).permute(0, 4, 1, 2, 3) * 2 - 1
+def _as_input(clips: Floats) -> torch.Tensor:
+    return torch.from_numpy(clips).permute(0, 4, 1, 2, 3) * 2 - 1
 
 
-def _as_latents(told: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(told).to(device).transpose(1, 2)[..., None, None]
+def _as_latents(told: Floats) -> torch.Tensor:
+    return torch.from_numpy(told).transpose(1, 2)[..., None, None]
