@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ LIBRARIES_OWN = {
     "HF_TOKEN",
 }
 """Read by obstore, as services/cluster sets them, and by huggingface_hub."""
-DISTRIBUTED = ROOT / "dapr-components" / "distributed"
+DISTRIBUTED = CHART / "dapr"
 
 
 def read_by(settings: type[BaseSettings]) -> set[str]:
@@ -230,11 +229,6 @@ def test_webhooks_reach_the_ports_that_notification_allows(rendered: list[Object
     [public, *_] = of_kind(rendered, "NetworkPolicy")["webhooks"]["spec"]["egress"]
     default = NotificationSettings.model_fields["webhook_ports"].default
     assert tuple(port["port"] for port in public["ports"]) == default
-
-
-def test_the_link_to_the_components_is_one() -> None:
-    assert (CHART / "dapr").is_symlink() and (CHART / "dapr").resolve() == DISTRIBUTED.resolve()
-    assert Path(CHART / "dapr").readlink() == Path("../../dapr-components/distributed")
 
 
 def _without_secret_names(spec: Object) -> Object:

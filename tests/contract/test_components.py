@@ -7,7 +7,7 @@ import pytest
 import yaml
 from contracts.topics import SERVICES, STATE_STORE, TOPICS, App, Component
 
-FOLDER = Path(__file__).parents[2] / "dapr-components" / "distributed"
+FOLDER = Path(__file__).parents[2] / "charts" / "movie-tasks" / "dapr"
 
 
 def component(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from create_topics import ensure_topics
 from tests.distributed.cluster_under_test import ClusterUnderTest
 from tests.integration.sidecar import SidecarLine, sidecar_for
 
-DISTRIBUTED = Path(__file__).parents[2] / "dapr-components" / "distributed"
+DISTRIBUTED = Path(__file__).parents[2] / "charts" / "movie-tasks" / "dapr"
 
 
 class TestPostgresState(StateStoreConformance):

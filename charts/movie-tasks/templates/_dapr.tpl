@@ -37,8 +37,8 @@ movie-tasks/components: {{ printf "%s %s %s" ((.root.Files.Glob "dapr/*.yaml").A
 {{- define "movie-tasks.configuration" -}}movie-tasks{{- end -}}
 
 {{/*
-Components, resiliency and configuration: those of dapr-components/distributed, which the folder dapr is a link to, with
-Kubernetes' secrets in place of variables.
+Components, resiliency and configuration: those of the folder dapr, which are the same without Kubernetes, with its secrets
+in place of variables.
 */}}
 {{- define "movie-tasks.dapr" -}}
 {{- $root := . -}}

@@ -17,7 +17,7 @@ from training.shapes import SIDE, THINGS, Scene, render, scenes
 from training.words import TEXT_WIDTH, tokenizer_for, tokens_of
 
 LONGEST_PROMPT = 32
-DENOISER_STEPS = 12_000
+DENOISER_STEPS = 11_000
 DENOISER_BATCH = 32
 EMPTY_PROMPTS = 0.1
 """The share of captions left out, for classifier-free guidance."""

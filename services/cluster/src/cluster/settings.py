@@ -14,7 +14,7 @@ class ClusterSettings(BaseSettings):
 
     data: Path = Path(".movie-tasks/cluster")
     """Everything the cluster keeps: the broker's log, Postgres, objects, secrets, logs."""
-    components: Path = Path("dapr-components/distributed")
+    components: Path = Path("charts/movie-tasks/dapr")
     dapr_bin: Path = Field(validation_alias="MOVIE_TASKS_DAPR_BIN")
     """The folder that holds `daprd` and `scheduler`."""
     programs: Path
