@@ -101,7 +101,7 @@ class SimulatedEngine:
             for job in jobs:
                 del self._jobs[_key(job)]
         if broken:
-            await self.replace()
+            self.replace()
 
     def stop(self, task_id: str, attempt: int) -> None:
         if self._up.is_set():
@@ -111,10 +111,9 @@ class SimulatedEngine:
         if self._up.is_set():
             self._to_be_shown.add((task_id, attempt))
 
-    async def replace(self) -> None:
+    def replace(self) -> None:
         self._up.clear()
         self._died.set()
-        await self._up.wait()
 
     def killed(self) -> None:
         """The child is gone, and its device is free."""

@@ -60,7 +60,7 @@ async def test_the_record_names_the_newest_and_the_older_goes(start: Start) -> N
         async with asyncio.timeout(30):
             while await staged(worker, task) != [checkpoint_key(task.id, 1, 20)]:
                 await asyncio.sleep(0.001)
-        await worker.engine.replace()
+        worker.engine.replace()
 
 
 async def test_the_next_attempt_begins_where_the_last_was_saved(start: Start) -> None:
@@ -68,7 +68,7 @@ async def test_the_next_attempt_begins_where_the_last_was_saved(start: Start) ->
         task = await worker.assign()
         await until_saved_after(worker, task, 10)
         await until(partial(gone, Path(worker.engine.jobs[0].folder) / "checkpoint-10.safetensors"))
-        await worker.engine.replace()
+        worker.engine.replace()
         await worker.reaches(task, Phase.RETRY_WAIT)
 
         given: list[bytes] = []

@@ -80,7 +80,7 @@ async def test_a_device_that_fails_task_after_task_is_left_alone_and_tried_again
         for name in ("a", "b", "c"):
             task = await worker.assign(id=task_id_for("p1", name))
             await worker.reaches(task, Phase.GENERATING)
-            await worker.engine.replace()
+            worker.engine.replace()
             await worker.reaches(task, Phase.RETRY_WAIT)
         await until(lambda: worker.heartbeats[-1].state is WorkerState.DEFUNCT)
         assert "3 runs in a row failed" in (worker.heartbeats[-1].reason or "")
@@ -96,7 +96,7 @@ async def test_a_task_that_brings_every_engine_down_is_not_the_devices_fault(sta
         task = await worker.assign(max_failures=9)
         for attempt in (1, 2, 3, 4):
             await worker.reaches(task, Phase.GENERATING)
-            await worker.engine.replace()
+            worker.engine.replace()
             await worker.reaches(task, Phase.RETRY_WAIT)
             again = await worker.tasks.change(task.id, lambda _found: Assign(WORKER, NOON + timedelta(seconds=15)))
             assert again.attempt == attempt + 1

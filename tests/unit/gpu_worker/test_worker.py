@@ -89,7 +89,7 @@ async def test_an_assignment_delivered_twice_is_run_once(start: Start) -> None:
         await worker.deliver_assignment(task)
         await worker.deliver_assignment(task)
         assert len(worker.engine.jobs) == 1
-        await worker.engine.replace()
+        worker.engine.replace()
 
 
 async def test_an_assignment_that_is_over_is_not_begun(start: Start) -> None:

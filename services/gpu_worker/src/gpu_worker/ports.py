@@ -52,7 +52,7 @@ class Engine(Protocol):
         Several jobs share one forward pass; they must be of one model, with parameters alike but for those given
         per item, and without inputs and originals. One that fails or is stopped does the others no harm. A child
         that dies meanwhile is replaced, and the jobs end with `Failed`. A child that broke is replaced after the
-        last report.
+        last report. Jobs for which no child comes up end with `Stopped`.
         """
 
     def stop(self, task_id: str, attempt: int) -> None:
@@ -64,5 +64,5 @@ class Engine(Protocol):
         Once for each time that it is asked for, and never for what has no pictures; it does not hold up the job.
         """
 
-    async def replace(self) -> None:
-        """Kills the child with whatever it does and starts another."""
+    def replace(self) -> None:
+        """Kills the child with whatever it does; another is started, and not waited for."""

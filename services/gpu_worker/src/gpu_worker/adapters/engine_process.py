@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 FORK_SERVER = multiprocessing.get_context("forkserver")
 FORK_SERVER.set_forkserver_preload(["gpu_worker.engine.preload"])
 LONGEST_PAUSE_SECONDS = 30.0
+COMES_UP_WITHIN_SECONDS = 60.0
+"""How long a job waits for a child: one that is forked anew is there in a second, unless it cannot come up."""
 
 Wire: TypeAlias = "Connection[bytes, bytes]"
 
@@ -105,7 +107,10 @@ class EngineProcess:
             self._kill()
 
     async def run(self, *jobs: RunJob) -> AsyncGenerator[JobReport]:
-        await self._ready.wait()
+        if not await self._comes_up():
+            for job in jobs:
+                yield Stopped(task_id=job.task_id, attempt=job.attempt)
+            return
         reports: asyncio.Queue[JobReport] = asyncio.Queue()
         left, broken = {(job.task_id, job.attempt) for job in jobs}, False
         self._jobs |= dict.fromkeys(left, reports)
@@ -122,7 +127,7 @@ class EngineProcess:
             for job in jobs:
                 del self._jobs[job.task_id, job.attempt]
         if broken:
-            await self.replace()
+            self.replace()
 
     def stop(self, task_id: str, attempt: int) -> None:
         self._send(StopJob(task_id=task_id, attempt=attempt))
@@ -130,10 +135,15 @@ class EngineProcess:
     def show(self, task_id: str, attempt: int) -> None:
         self._send(ShowJob(task_id=task_id, attempt=attempt))
 
-    async def replace(self) -> None:
+    def replace(self) -> None:
         self._ready.clear()
         self._kill()
-        await self._ready.wait()
+
+    async def _comes_up(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMES_UP_WITHIN_SECONDS):
+                await self._ready.wait()
+        return self._ready.is_set()
 
     async def _keep_alive(self) -> None:
         """Starts a child, waits until it ends, and starts the next, slower while they do not even come up."""
@@ -148,9 +158,16 @@ class EngineProcess:
         self._versions, self._warm, self._killed = {}, (), False
         self._wire, other_end = FORK_SERVER.Pipe()
         self._process = FORK_SERVER.Process(target=enter, args=(other_end, self._options), daemon=True)
-        # The first start waits for the fork server's imports.
-        await asyncio.to_thread(self._process.start)
-        other_end.close()
+        try:
+            # The first start waits for the fork server's imports.
+            await asyncio.to_thread(self._process.start)
+        except (OSError, EOFError) as error:
+            # No memory for another process, or the fork server died of that; the next start brings up another.
+            self._setup_failure = f"the engine could not be started: {error!r}"
+            log.warning("the engine could not be started", reason=repr(error))
+            return False
+        finally:
+            other_end.close()
         reading = threading.Thread(target=self._read, args=(self._wire, loop, ended), daemon=True)
         reading.start()
         await ended.wait()

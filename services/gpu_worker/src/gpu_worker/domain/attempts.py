@@ -1,7 +1,7 @@
 """A task attempt in a worker's hands: whose it is, how far it has come, and what it came from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,7 +44,6 @@ class Attempt:
     stopping: bool = False
     succeeded: bool | None = None
     """Whether there is a result; None while it runs, and for what was stopped."""
-    killing: Awaitable[None] | None = None
     saying: asyncio.Task[None] | None = None
     keeping: asyncio.Task[None] | None = None
     preview_asked_at: datetime | None = None

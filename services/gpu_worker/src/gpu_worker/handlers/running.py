@@ -131,7 +131,7 @@ class Running:
     def _kill_if_stuck(self, attempt: Attempt) -> None:
         if attempt.key in self.engine.on_device and not self.sharing.others_wanted(attempt):
             log.warning("the run did not stop in time; its engine is killed", task_id=attempt.assignment.task_id)
-            attempt.killing = asyncio.ensure_future(self.engine.replace())
+            self.engine.replace()
 
     async def _run(self, attempt: Attempt, task: Task, folder: Path) -> None:
         # Said before anything else is done: from now on heartbeats keep the lease, however long inputs take.
@@ -155,7 +155,8 @@ class Running:
                     await asyncio.wait([attempt.keeping], timeout=KEPT_WITHIN_SECONDS)
                 await self._fail(attempt, problem)
             case _:
-                # Stopped because somebody cancelled; or because we were told so without its being true.
+                # Stopped because somebody cancelled; or because we were told so without its being true, or no engine
+                # came up.
                 await self.milestones.save(attempt, unless_cancelled(TakeBack(task.attempt)))
 
     async def _generate(self, attempt: Attempt, task: Task, job: RunJob) -> Encoded | Stopped | Failed:
@@ -176,7 +177,7 @@ class Running:
                     await self._follow(attempt, last)
         except TimeoutError:
             log.warning("the time limit is exceeded; the engine is killed")
-            await self.engine.replace()
+            self.engine.replace()
             problem = TIME_LIMIT_EXCEEDED if attempt.together == 1 else TOO_LONG_TOGETHER
             return Failed(task_id=job.task_id, attempt=job.attempt, problem=problem)
         finally:

@@ -116,7 +116,7 @@ class EngineConformance:
     async def test_a_replaced_child_fails_its_job_and_the_next_runs(self, engine: Engine, job: Job) -> None:
         async for report in engine.run(job("long", 50)):
             if isinstance(report, Stepped) and report.step == 1:
-                await engine.replace()
+                engine.replace()
         assert isinstance(report, Failed)
         assert (report.problem.code, report.problem.retryable) == ("engine-crashed", True)
         assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)
@@ -175,6 +175,6 @@ class EngineConformance:
         async for report in engine.run(*jobs):
             reports.append(report)
             if isinstance(report, Stepped) and len(reports) == 3:
-                await engine.replace()
+                engine.replace()
         assert [type(of(one, reports)[-1]) for one in jobs] == [Failed, Failed]
         assert isinstance((await run(engine, job("next", 1)))[-1], Encoded)

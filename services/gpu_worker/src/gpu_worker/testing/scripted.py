@@ -72,7 +72,7 @@ class ScriptedEngine:
                 await stream.aclose()
             self._followed -= keys
         if broken:
-            await self.replace()
+            self.replace()
 
     async def _follow(self, job: RunJob, batch: int, gone: asyncio.Event) -> AsyncGenerator[JobReport]:
         async with aclosing(self.script(self, job)) as reports:
@@ -99,7 +99,7 @@ class ScriptedEngine:
         self.shown += 1
         self.to_be_shown.add((task_id, attempt))
 
-    async def replace(self) -> None:
+    def replace(self) -> None:
         self.replacements += 1
         self.on_device.clear()
         self.child_gone.set()
