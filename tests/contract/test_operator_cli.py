@@ -263,6 +263,41 @@ class TestLetters:
         assert (await terminal.run("letters", "redrive")).code == 2
 
 
+class TestProjects:
+    async def test_are_made_and_listed_and_may_have_keys(self, terminal: Terminal) -> None:
+        assert "There is none." in (await terminal.run("projects", "list")).out
+        made = await terminal.run("projects", "create", "film-7", "--name", "The seventh film")
+        assert (made.code, "movie-tasks keys create film-7" in made.out) == (0, True)
+        assert (await terminal.run("projects", "create", "smoke", "-o", "json")).json["name"] == "smoke"
+        listed = await terminal.run("projects", "list")
+        assert all(shown in listed.out for shown in ("film-7", "The seventh film", "smoke", "active"))
+        assert [one["id"] for one in (await terminal.run("projects", "list", "-o", "json")).json] == ["film-7", "smoke"]
+        assert (await terminal.run("keys", "create", "film-7")).out.startswith("mt_")
+
+    async def test_one_that_is_there_stays_as_it_is(self, terminal: Terminal) -> None:
+        await terminal.run("projects", "create", "smoke", "--name", "First")
+        again = await terminal.run("projects", "create", "smoke", "--name", "Second")
+        assert (again.code, "Something with this id exists" in again.why) == (1, True)
+        again = await terminal.run("projects", "create", "smoke", "--name", "Second", "--if-missing")
+        assert (again.code, "is there already" in again.out) == (0, True)
+        again = await terminal.run("projects", "create", "smoke", "--if-missing", "-o", "json")
+        assert (again.code, again.json["name"]) == (0, "First")
+
+    async def test_what_cannot_be_a_project_is_refused_whether_it_is_missing_or_not(self, terminal: Terminal) -> None:
+        said = await terminal.run("projects", "create", "a/b", "--if-missing")
+        assert (said.code, "id: " in said.why) == (1, True)
+        assert (await terminal.run("projects", "create", "a", "--if-missing", MOVIE_TASKS_ADMIN_KEY="wrong")).code == 3
+
+    async def test_of_each_it_says_whether_it_is_suspended_and_what_its_budget_is(self, terminal: Terminal) -> None:
+        await terminal.run("projects", "create", "p2")
+        budget = {"gpu_seconds": 7200, "per": "month"}
+        change = {"active": False, "budget": budget}
+        headers = {"X-Admin-Key": ADMIN_KEY}
+        await terminal.running.http.patch("/api/v1/admin/projects/p2", json=change, headers=headers)
+        listed = (await terminal.run("projects", "list")).out
+        assert "suspended" in listed and "7200 GPU-seconds per month" in listed
+
+
 class TestKeys:
     async def test_are_made_rotated_and_revoked(self, terminal: Terminal) -> None:
         made = await terminal.run("keys", "create", "p1", "--label", "cms")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from operator_cli import audit, bundle, keys, letters, pauses, smoke, tasks, webhooks, workers
+from operator_cli import audit, bundle, keys, letters, pauses, projects, smoke, tasks, webhooks, workers
 from operator_cli.failing import Failed
 from operator_cli.showing import errors, plain
 
@@ -23,6 +23,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(pauses.app, name="pauses")
 app.add_typer(workers.app, name="workers")
 app.add_typer(letters.app, name="letters")
+app.add_typer(projects.app, name="projects")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(audit.audit)

@@ -18,6 +18,8 @@ class Exit(IntEnum):
 class Failed(Exception):
     """What went wrong, in words for whoever typed the command."""
 
-    def __init__(self, what: str, code: Exit = Exit.NOT_ALL) -> None:
+    def __init__(self, what: str, code: Exit = Exit.NOT_ALL, problem: str = "") -> None:
         super().__init__(what)
         self.code = code
+        self.problem = problem
+        """The platform's own code for it, where it has told one."""

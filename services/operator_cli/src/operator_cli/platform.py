@@ -134,7 +134,7 @@ def _failure(answer: httpx.Response) -> Failed:
         return Failed(f"the platform refuses the key: {problem.detail}", Exit.NOT_ALLOWED)
     fields = _in_words(problem)
     code = Exit.UNREACHABLE if problem.retryable else Exit.NOT_ALL
-    return Failed(f"{problem.title}: {problem.detail}{fields}", code)
+    return Failed(f"{problem.title}: {problem.detail}{fields}", code, problem.code)
 
 
 def _in_words(problem: Problem) -> str:
