@@ -91,6 +91,7 @@ done
 if ! there smoke-key; then
     MOVIE_TASKS_ADMIN_KEY=$(of submission MOVIE_TASKS_ADMIN_KEY)
     export MOVIE_TASKS_ADMIN_KEY
+    movie-tasks projects create smoke --if-missing
     key=$(movie-tasks keys create smoke --label minikube)
     printf %s "$key" | kubectl --namespace "$NAMESPACE" create secret generic smoke-key --from-file=key=/dev/stdin
 fi

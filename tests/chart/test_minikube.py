@@ -22,7 +22,10 @@ case "$(basename "$0") $*" in
   *port-forward*) exec sleep 60 ;;
   *"--ignore-not-found"*) if [ -e "$FOLDER/installed" ]; then echo there; fi ;;
   *"get secret"*jsonpath*) printf %s {b64encode(KEPT.encode()).decode()} ;;
-  *"keys create"*) echo {KEY} ;;
+  *"projects create smoke"*)
+    case "$*" in *--if-missing*) ;; *) if [ -e "$FOLDER/project" ]; then exit 1; fi ;; esac
+    touch "$FOLDER/project" ;;
+  *"keys create smoke"*) if [ -e "$FOLDER/project" ]; then echo {KEY}; else exit 1; fi ;;
   *"create secret"*) cat >> "$FOLDER/secrets" ;;
   *"apply --filename -") cat > /dev/null ;;
   "minikube docker-env"*) echo 'export DOCKER_HOST=tcp://minikube' ;;
@@ -54,6 +57,9 @@ class Machine:
 
     def without(self, program: str) -> None:
         (self._folder / "bin" / program).unlink()
+
+    def has_the_project(self) -> None:
+        (self._folder / "project").touch()
 
     @property
     def secret_values(self) -> list[str]:
@@ -89,7 +95,8 @@ def test_from_nothing_to_one_image(machine: Machine) -> None:
         "kubectl --namespace movie-tasks apply --filename k8s/minikube/around.yaml",
         "kubectl --namespace movie-tasks rollout status statefulset/postgres",
         "helm upgrade movie-tasks charts/movie-tasks",
-        "movie-tasks keys create",
+        "movie-tasks projects create smoke",
+        "movie-tasks keys create smoke",
         "movie-tasks smoke",
     )
     assert len([line for line in lines if line.startswith("docker build")]) == 6
@@ -110,6 +117,11 @@ def test_run_again_it_leaves_secrets_and_keys_as_they_are(machine: Machine) -> N
     again = machine.install()
     assert not [line for line in again if "create secret" in line or "keys create" in line]
     assert again[-1].startswith("movie-tasks smoke")
+
+
+def test_a_project_whose_key_it_had_not_kept_is_no_obstacle(machine: Machine) -> None:
+    machine.has_the_project()
+    assert machine.install()[-1].startswith("movie-tasks smoke")
 
 
 def test_charts_have_the_versions_that_are_pinned(machine: Machine) -> None:
