@@ -49,15 +49,19 @@ class Api:
 
 
 @pytest.fixture
-async def api(world: World, serve: Serve, tmp_path: Path, database_url: Callable[[str], str]) -> AsyncIterator[Api]:
-    settings = StorageSettings(
+def settings(tmp_path: Path, database_url: Callable[[str], str]) -> StorageSettings:
+    return StorageSettings(
         storage_database=database_url("storage"),
         storage_scratch=tmp_path / "scratch",
-        storage_largest_upload=20_000,
         media_link_keys=LINK_KEY,
         media_url="memory:///",
         replica="test",
     )
+
+
+@pytest.fixture
+async def api(world: World, serve: Serve, settings: StorageSettings) -> AsyncIterator[Api]:
+    settings = settings.model_copy(update={"storage_largest_upload": 20_000})
     key, stranger = await world.add_project("p1", "k1"), await world.add_project("p2", "k2")
     async with serve([create(settings, world.outside)]) as running:
         yield Api(running, key, stranger)
@@ -119,6 +123,17 @@ async def test_nothing_is_read_from_whoever_has_no_key(api: Api) -> None:
         "/api/v1/media", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"}
     )
     assert answer.status_code == 401
+
+
+async def test_only_an_upload_may_be_large(world: World, serve: Serve, settings: StorageSettings) -> None:
+    """Whatever else is sent is read, and taken apart, before anybody looks at the key."""
+    large = b'{"x": "%s"}' % (b"x" * 300 * 1024)
+    json = {"Content-Type": "application/json"}
+    async with serve([create(settings, world.outside)]) as running:
+        for path in ("/x/link", "/", "/x"):
+            answer = await running.http.post(f"/api/v1/media{path}", content=large, headers=json)
+            assert answer.status_code == 413, path
+        assert (await running.http.post("/api/v1/media", content=large, headers=json)).status_code == 401
 
 
 async def test_a_file_name_decides_nothing(api: Api) -> None:

@@ -62,7 +62,7 @@ class Service:
     drain: Callable[[], Coroutine[Any, Any, None]] = _nothing_to_finish
     """Told to stop: finishes what is in hand, while the process still serves and hears the bus."""
     large_bodies: Mapping[str, int] = field(default_factory=dict)
-    """Path prefixes whose request bodies may be larger than usual, in bytes."""
+    """Paths whose request bodies may be larger than usual, in bytes; what lies below them keeps to the usual limit."""
     schemas: Callable[[], Mapping[str, Any]] = dict
     """JSON Schemas that the routes' descriptions refer to; asked for when somebody reads a description."""
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -196,12 +196,12 @@ def _add_jobs(app: FastAPI, services: Sequence[Service]) -> None:
 
 def _add_middleware(app: FastAPI, services: Sequence[Service], around: Surroundings) -> None:
     """Last added runs first."""
-    larger = {prefix: limit for service in services for prefix, limit in service.large_bodies.items()}
+    larger = {path: limit for service in services for path, limit in service.large_bodies.items()}
 
     def limit(path: str) -> int:
         if path.startswith(SidecarOnly.PATHS):
             return DELIVERED_BODY
-        return next((size for prefix, size in larger.items() if path.startswith(prefix)), SMALL_BODY)
+        return larger.get(path, SMALL_BODY)
 
     app.add_middleware(BodyLimit, limit=limit)
     app.add_middleware(SidecarOnly, token=around.app_api_token)
