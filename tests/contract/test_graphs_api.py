@@ -1,6 +1,6 @@
 """Graphs, from the point of view of who asks for them, and of who should not."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -9,6 +9,8 @@ from contracts.events import task_changed
 from contracts.records import TaskRecords
 from contracts.tasks import Advance, Assign, Complete, Fail, Phase, Produce, Skip, Status, Task
 from contracts.testing.examples import NOON, a_problem, media_result, produced_media
+from submission.handlers.accepting import Acceptance
+from submission.handlers.changing import TaskChanges
 
 from tests.conftest import settle
 from tests.contract.conftest import Api
@@ -321,5 +323,47 @@ class TestRefused:
 async def test_a_suspended_project_changes_nothing(api: Api) -> None:
     graph = await asked(api)
     await api.admin("PATCH", "/projects/p1", json={"active": False})
-    refused = await graph.put(a_shot("a blue circle"))
-    assert (refused.status_code, refused.json()["code"]) == (403, "project-inactive")
+    for refused in (await graph.put(a_shot("a blue circle")), await graph.retry()):
+        assert (refused.status_code, refused.json()["code"]) == (403, "project-inactive")
+
+
+async def test_what_could_not_be_made_any_more_is_cancelled_all_the_same(api: Api) -> None:
+    graph = await asked(api)
+    with pytest.MonkeyPatch.context() as patch:
+        # It is asked for again, and its project is suspended before that is done.
+        patch.setattr(Acceptance, "check_project", ok_this_once(Acceptance.check_project))
+        await api.admin("PATCH", "/projects/p1", json={"active": False})
+        assert (await graph.retry()).status_code == 202
+        await api.call("DELETE", graph.path)
+        await graph.settle()
+    assert set((await graph.phases()).values()) == {"cancelled"}
+
+
+def ok_this_once(check: Callable[[Acceptance, str], Awaitable[None]]) -> Callable[[Acceptance, str], Awaitable[None]]:
+    asked_before = False
+
+    async def checked(acceptance: Acceptance, project_id: str) -> None:
+        nonlocal asked_before
+        if asked_before:
+            await check(acceptance, project_id)
+        asked_before = True
+
+    return checked
+
+
+async def test_who_is_quicker_to_retry_one_of_its_tasks_does_the_others_no_harm(api: Api) -> None:
+    graph = await asked(api)
+    await graph.fail("frame")
+    for name in ("clip", "film"):
+        await graph.skip(name)
+    retry = TaskChanges.retry
+
+    async def second(changes: TaskChanges, task_id: str, project_id: str) -> Task:
+        await retry(changes, task_id, project_id)
+        return await retry(changes, task_id, project_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskChanges, "retry", second)
+        await graph.retry()
+    assert (await graph.look())["problem"] is None
+    assert await graph.phases() == {"frame": "queued", "clip": "blocked", "film": "blocked", "sound": "queued"}

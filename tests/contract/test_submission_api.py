@@ -153,6 +153,13 @@ class TestSubmit:
         await api.admin("PATCH", "/projects/p1", json={"active": True})
         assert (await api.submit()).status_code == 202
 
+    async def test_a_suspended_project_sends_nothing_round_again(self, api: Api) -> None:
+        task_id = (await api.submit()).json()["id"]
+        await api.call("POST", f"/tasks/{task_id}/cancel")
+        await api.admin("PATCH", "/projects/p1", json={"active": False})
+        refused = await api.call("POST", f"/tasks/{task_id}/retry")
+        assert (refused.status_code, refused.json()["code"]) == (403, "project-inactive")
+
 
 class TestKeys:
     @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from contracts.errors import DependencyUnavailable
+from contracts.catalog import RequestValidator
+from contracts.errors import DependencyUnavailable, InvalidRequest
 from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, dead_letter, parse, task_changed
 from contracts.identifiers import task_id_for
-from contracts.records import TaskRecords
+from contracts.records import TaskRecords, project_records
 from contracts.tasks import Task
 from contracts.testing.examples import NOON, a_task
 from contracts.topics import DEAD_LETTERS, TASK_EVENTS, TASK_REQUESTS
@@ -124,6 +125,29 @@ async def test_the_same_id_with_another_request_is_answered_with_a_rejection(sub
     await submission.request("shot-12", params={"prompt": "a blue circle"})
     assert [rejected.problem.code for rejected in submission.rejections] == ["idempotency-mismatch"]
     assert len(submission.announced) == 1
+
+
+async def test_what_was_accepted_is_not_rejected_when_it_comes_again_to_a_suspended_project(
+    submission: Submission,
+) -> None:
+    await submission.request("shot-12")
+    projects = project_records(submission.world.state)
+    await projects.change("p1", lambda project: project.model_copy(update={"active": False}))
+    await submission.request("shot-12")
+    assert submission.rejections == []
+
+
+async def test_nor_when_its_model_is_not_offered_any_more(
+    submission: Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await submission.request("shot-12")
+
+    def refuse(*_anything: object) -> None:
+        raise InvalidRequest("no such model is offered here", [])
+
+    monkeypatch.setattr(RequestValidator, "accept", refuse)
+    await submission.request("shot-12")
+    assert submission.rejections == []
 
 
 async def test_a_request_waits_while_the_state_store_is_away(submission: Submission) -> None:

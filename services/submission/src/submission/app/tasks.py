@@ -74,7 +74,7 @@ def task_handlers(
     return TaskHandlers(
         records=records,
         acceptance=acceptance,
-        changes=TaskChanges(records, outbox, outside.publisher, alarm.at, clock),
+        changes=TaskChanges(records, outbox, outside.publisher, alarm.at, clock, acceptance.check_project),
         estimating=estimating,
         budgeting=budgeting,
         pausing=pausing,

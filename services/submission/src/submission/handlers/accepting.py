@@ -14,7 +14,14 @@ from typing import Any
 import structlog
 from chassis.about import about_task
 from contracts.catalog import Catalog, RequestValidator
-from contracts.errors import AlreadyExists, NotFound, PermanentError, ProjectInactive, RetryableError
+from contracts.errors import (
+    AlreadyExists,
+    IdempotencyMismatch,
+    NotFound,
+    PermanentError,
+    ProjectInactive,
+    RetryableError,
+)
 from contracts.events import (
     CloudEvent,
     TaskChanged,
@@ -80,7 +87,6 @@ class Acceptance:
         Raises `InvalidRequest`, `IdempotencyMismatch`, `ProjectInactive`, `NotFound` and
         `DependencyUnavailable`.
         """
-        await self.check_project(origin.project_id)
         request, digest = self.validator.accept(raw, self.randomness)
         return await self._accept(request, digest, origin)
 
@@ -90,7 +96,6 @@ class Acceptance:
         Raises what `submit` raises, also for what has left the catalog since, and `IllegalTransition` for a task
         that is not done.
         """
-        await self.check_project(origin.project_id)
         raw, replay_of = replay_request(own_task(await self.tasks.get(task_id), task_id, origin.project_id))
         request, _digest = self.validator.accept(raw, self.randomness)
         return await self._accept(request, replay_digest(replay_of), origin, Purpose(replay_of=replay_of))
@@ -107,10 +112,12 @@ class Acceptance:
 
         The time may have passed: what then becomes of the task is decided where it would be started.
         """
-        await self.check_project(origin.project_id)
+        digest = instance_digest(series)
+        if (made := await self._made_before(origin, digest)) is not None:
+            return made
         request, _digest = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
-        return await self._accept(request, instance_digest(series), origin, Purpose(series=series))
+        return await self._accept(request, digest, origin, Purpose(series=series))
 
     async def check_node(
         self, raw: Mapping[str, Any], origin: Origin, planned: Mapping[str, Task], *, kept: bool
@@ -131,15 +138,16 @@ class Acceptance:
 
         What it needs may have ended in vain by now: then it is skipped where it would be started.
         """
-        await self.check_project(origin.project_id)
+        if (made := await self._made_before(origin, digest)) is not None:
+            return made
         request, _digest = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
         return await self._accept(request, digest, origin, Purpose(graph=part))
 
     async def _accept(self, request: TaskRequest, digest: str, origin: Origin, purpose: Purpose = FOR_ITSELF) -> Task:
-        existing = await self.tasks.get(origin.task_id)
-        if existing is not None:
-            return check_repetition(existing, digest)
+        if (made := await self._made_before(origin, digest)) is not None:
+            return made
+        await self.check_project(origin.project_id)
         await self._check_inputs(request, origin.project_id, {}, may_be_in_vain=purpose.graph is not None)
         if purpose.series is None and purpose.graph is None:
             check_times(request, self.clock.now())
@@ -158,6 +166,11 @@ class Acceptance:
             log.info("task accepted", model=task.model)
         return task
 
+    async def _made_before(self, origin: Origin, digest: str) -> Task | None:
+        """Looked for first: what exists goes on, even if the catalog or its project would not have it any more."""
+        existing = await self.tasks.get(origin.task_id)
+        return None if existing is None else check_repetition(existing, digest)
+
     def _traced(self, origin: Origin) -> Origin:
         """With the span that it is asked for in, and what was decided about telling it."""
         asked = asked_in(current_trace() or origin.traceparent, f"task {origin.task_id}", self.tracer)
@@ -171,6 +184,9 @@ class Acceptance:
         try:
             await self.submit(requested.request, origin)
         except PermanentError as error:
+            if not isinstance(error, IdempotencyMismatch) and await self.tasks.get(task_id) is not None:
+                log.info("a request that was accepted came again", task_id=task_id, reason=error.detail)
+                return
             client_ref = requested.request.get("client_ref")
             rejected = TaskRejected(
                 request_id=envelope.id,

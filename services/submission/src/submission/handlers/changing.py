@@ -1,6 +1,6 @@
 """What a person does to a task that exists: look, cancel, retry, give it another priority."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,8 @@ class TaskChanges:
     publisher: Publisher
     wake_at: Callable[[datetime], None]
     clock: Clock
+    check_project: Callable[[str], Awaitable[None]]
+    """Raises `ProjectInactive`."""
 
     async def look(self, task_id: str, project_id: str) -> Task:
         """Raises `NotFound`, for an unknown id and for another project's alike."""
@@ -41,7 +43,7 @@ class TaskChanges:
     async def retry(self, task_id: str, project_id: str) -> Task:
         """Sends an ended task round again under its own id.
 
-        Raises `NotFound`, and `IllegalTransition` for one that is done or has not ended.
+        Raises `NotFound`, `ProjectInactive`, and `IllegalTransition` for one that is done or has not ended.
         """
         return await self.make(task_id, project_id, Resubmit())
 
@@ -63,8 +65,11 @@ class TaskChanges:
         """Makes a move of the record as it is and announces it; `allowed` sees each version that is decided on, and
         raises for one that is to be left alone.
 
-        Raises `NotFound`, `IllegalTransition`, and whatever `allowed` raises.
+        Raises `NotFound`, `IllegalTransition`, `ProjectInactive` for what would run again, and whatever `allowed`
+        raises.
         """
+        if isinstance(move, Resubmit):
+            await self.check_project(project_id)
         task = await self._save(task_id, project_id, move, allowed)
         if isinstance(move, RequestCancel) and task.status is Status.PROCESSING:
             await self._hurry(CancelRequested(task_id=task.id, attempt=task.attempt))

@@ -5,11 +5,12 @@ was done is noted by compare-and-swap. Once all is made, who needs whose result 
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from contracts.errors import PermanentError, Problem
+from contracts.errors import IllegalTransition, PermanentError, Problem
 from contracts.graphs import Graph, Node
 from contracts.ports import Clock
 from contracts.records import Records
@@ -84,7 +85,8 @@ class GraphTending:
         return await self.acceptance.make_node(raw, origin, part, node_digest(node))
 
     async def _revive(self, graph: Graph, node: Node) -> None:
-        await self.changes.retry(node.task_id, graph.project_id)
+        with suppress(IllegalTransition):  # somebody else was quicker
+            await self.changes.retry(node.task_id, graph.project_id)
         # Somebody may have cancelled it because the graph was changed since it was read here.
         latest = await self.records.get(graph.id)
         if latest is None or latest.cancelled or node.task_id not in {one.task_id for one in latest.nodes}:

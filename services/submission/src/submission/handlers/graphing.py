@@ -120,9 +120,10 @@ class Graphing:
     async def retry(self, graph_id: str, project_id: str, node: str | None) -> Graph:
         """Makes again what has ended in vain: of the node and all that need it, or of the whole graph.
 
-        Raises `NotFound` and `InvalidRequest`.
+        Raises `NotFound`, `InvalidRequest` and `ProjectInactive`.
         """
         graph = await self.look(graph_id, project_id)
+        await self.acceptance.check_project(project_id)
         names = names_of(graph, node)
         return await self._save(graph_id, lambda found: retried(found, names, self.clock.now()))
 
