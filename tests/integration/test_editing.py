@@ -16,6 +16,8 @@ from gpu_worker.engine.h264 import add_h264
 from gpu_worker.protocol import Encoded, EngineOptions, Failed, RunJob, Stepped, Stopped
 from gpu_worker.testing.conformance import run
 
+from tests.unit.storage.flac import flac
+
 CATALOG = read_catalog(only=["mux", "concat"])
 RED, GREEN, BLUE = (230, 20, 20), (20, 200, 20), (20, 20, 230)
 
@@ -189,6 +191,24 @@ class TestWhatCannotBeCut:
         assert "no pictures" in no_picture.problem.detail
         no_sound = await failure(engine, a_job(tmp_path, "mux", "b", video=clip, audio=clip))
         assert "no sound" in no_sound.problem.detail
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            pytest.param(flac(1), "1 Hz", id="so slow that a few samples fill the memory"),
+            pytest.param(flac(48_000, frames=[1]), "1 Hz", id="as slow, which only its frame says"),
+            pytest.param(flac(48_000, frames=[None, 1]), "1 Hz", id="as slow, which only a later frame says"),
+            pytest.param(flac(655_350, channels=8), "655350 Hz", id="so fast that it takes minutes"),
+        ],
+    )
+    async def test_a_sound_that_is_like_none(
+        self, engine: EngineProcess, tmp_path: Path, content: bytes, said: str
+    ) -> None:
+        (tmp_path / "odd").write_bytes(content)
+        clip = a_clip(tmp_path / "clip", RED, 4)
+        found = await failure(engine, a_job(tmp_path, "mux", video=clip, audio=tmp_path / "odd"))
+        assert (found.problem.code, found.problem.retryable) == ("unusable-input", False)
+        assert said in found.problem.detail
 
     async def test_a_file_that_was_cut_off(self, engine: EngineProcess, tmp_path: Path) -> None:
         whole = a_clip(tmp_path / "clip", RED, 16).read_bytes()

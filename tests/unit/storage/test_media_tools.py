@@ -9,11 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from contracts import media
 from contracts.errors import UnsupportedMedia
 from PIL import Image
 from storage.adapters import media_tools
 from storage.adapters.media_tools import PillowAndPyAV
 from storage.domain import Probe
+
+from tests.unit.storage.flac import flac
 
 TOOLS = PillowAndPyAV()
 
@@ -153,6 +156,63 @@ async def test_a_sound_longer_than_it_says_is_refused_before_it_fills_the_memory
     path = sound(tmp_path / "x")
     with pytest.raises(UnsupportedMedia, match="longer than"):
         await TOOLS.thumbnail(path, Probe("audio/wav"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(flac(1), "1 Hz", id="so slow that a few samples fill the memory"),
+        pytest.param(flac(48_000, frames=[1]), "1 Hz", id="as slow, which only its frame says"),
+        pytest.param(flac(3_999), "3999 Hz", id="slower than any"),
+        pytest.param(flac(192_010), "192010 Hz", id="faster than any"),
+        pytest.param(flac(655_350, channels=8), "655350 Hz", id="so fast that it takes minutes"),
+    ],
+)
+async def test_a_sound_that_is_like_none_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    await refused(path, said)
+
+
+async def refused(path: Path, said: str) -> None:
+    with pytest.raises(UnsupportedMedia, match=said):
+        await TOOLS.probe(path)
+    with pytest.raises(UnsupportedMedia, match=said):
+        await TOOLS.thumbnail(path, Probe("audio/flac"))
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(4_000, 1), (192_000, 8)])
+async def test_the_slowest_and_the_fastest_sounds_are_taken(tmp_path: Path, rate: int, channels: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(flac(rate, channels=channels, samples=65_535))
+    probe = await TOOLS.probe(path)
+    assert (probe.sample_rate, probe.channels) == (rate, channels)
+    assert await TOOLS.thumbnail(path, probe)
+
+
+async def test_a_clip_whose_sound_is_like_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with av.open(clip(tmp_path / "clip")) as picture, av.open(path, "w", format="mp4") as container:
+        pictures = container.add_stream_from_template(picture.streams.video[0])
+        sounds = container.add_stream("flac", rate=1, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 64), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 1
+        for packet in picture.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                container.mux(packet)
+        container.mux(sounds.encode(frame))
+        container.mux(sounds.encode(None))
+    with pytest.raises(UnsupportedMedia, match="1 Hz"):
+        await TOOLS.probe(path)
+
+
+async def test_a_frame_that_is_longer_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are files whose every sample is in one frame."""
+    monkeypatch.setattr(media, "MOST_SAMPLES_IN_A_FRAME", 1000)
+    path = tmp_path / "x"
+    path.write_bytes(flac(8_000, samples=1001))
+    await refused(path, "1001 samples")
 
 
 async def test_the_shape_of_a_sound_is_drawn_from_all_of_it(tmp_path: Path) -> None:

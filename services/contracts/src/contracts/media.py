@@ -9,6 +9,11 @@ from contracts.identifiers import MediaId, ModelKey, ProjectId, TaskId
 
 MOST_PIXELS = 40_000_000
 """Of a picture or a frame: an 8K frame has 33 million, and far more would fill the memory when it is unpacked."""
+LEAST_SAMPLE_RATE, MOST_SAMPLE_RATE = 4_000, 192_000
+"""Hertz. A slower sound becomes thousands of times its size at a usual rate, and nothing plays a faster one."""
+MOST_CHANNELS = 8
+MOST_SAMPLES_IN_A_FRAME = 1 << 18
+"""What is decoded, and brought to another rate, at once. FLAC has 65,535 at most; some containers know no bound."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ObjectKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=512)]
@@ -18,6 +23,20 @@ class Medium(StrEnum):
     IMAGE = "image"
     VIDEO = "video"
     AUDIO = "audio"
+
+
+def not_taken(sample_rate: int, channels: int, samples: int = 0) -> str | None:
+    """What is wrong with a sound, or with one decoded frame of it that has so many samples; None for a usual one.
+
+    A frame may be other than its file's header says, so each is to be judged before it is resampled.
+    """
+    if not LEAST_SAMPLE_RATE <= sample_rate <= MOST_SAMPLE_RATE:
+        return f"a sound at {sample_rate} Hz; {LEAST_SAMPLE_RATE:,} to {MOST_SAMPLE_RATE:,} are taken"
+    if not 1 <= channels <= MOST_CHANNELS:
+        return f"a sound in {channels} channels; at most {MOST_CHANNELS} are taken"
+    if samples > MOST_SAMPLES_IN_A_FRAME:
+        return f"a sound with {samples} samples in one frame; at most {MOST_SAMPLES_IN_A_FRAME:,} are taken"
+    return None
 
 
 class Execution(BaseModel):

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 from contracts.catalog import Generator, ModelEntry
+from contracts.media import not_taken
 from pydantic import JsonValue
 
 from gpu_worker.engine.failures import UnusableInput
@@ -213,6 +214,20 @@ def _sound(shot: Shot) -> Iterator[Samples]:
         if not container.streams.audio:
             raise UnusableInput("an input holds no sound")
         stereo = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
-        for frame in chain(container.decode(audio=0), [None]):
+        for frame in chain(_judged(container), [None]):
             for piece in stereo.resample(frame):
                 yield np.clip(piece.to_ndarray() * np.float32(shot.volume), -1, 1)
+
+
+def _judged(container: Any) -> Iterator[Any]:
+    """The frames of its sound, as long as none would become far more by being resampled."""
+    stream = container.streams.audio[0]
+    _check(not_taken(stream.rate, stream.channels))
+    for frame in container.decode(stream):
+        _check(not_taken(frame.sample_rate, frame.layout.nb_channels, frame.samples))
+        yield frame
+
+
+def _check(wrong: str | None) -> None:
+    if wrong is not None:
+        raise UnusableInput(f"an input holds {wrong}")

@@ -7,7 +7,7 @@ video and open whatever it names.
 
 import asyncio
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import av
 import filetype
 import numpy as np
 from contracts.errors import UnsupportedMedia
-from contracts.media import MOST_PIXELS, Medium
+from contracts.media import MOST_PIXELS, Medium, not_taken
 from PIL import Image, ImageDraw
 
 from storage.domain import Probe, canonical, medium_of
@@ -98,9 +98,11 @@ def _probe_video(path: Path, content_type: str) -> Probe:
         stream = container.streams.video[0]
         if stream.width * stream.height > MOST_PIXELS:
             raise UnsupportedMedia(f"{stream.width} x {stream.height} pixels; at most {MOST_PIXELS:,} are taken")
-        _first_frame(container, stream)
+        _first_picture(container)
         rate = stream.average_rate
         sound = container.streams.audio[0] if container.streams.audio else None
+        if sound:
+            _check_sound(sound.rate, sound.channels)
         return Probe(
             content_type,
             width=stream.width,
@@ -117,15 +119,33 @@ def _probe_audio(path: Path, content_type: str) -> Probe:
         if not container.streams.audio:
             raise UnsupportedMedia("the file holds no sound track")
         stream = container.streams.audio[0]
-        _first_frame(container, stream)
+        _first(_sounds(container))
         return Probe(
             content_type, duration_seconds=_duration(container), sample_rate=stream.rate, channels=stream.channels
         )
 
 
-def _first_frame(container: Any, stream: Any) -> Any:
+def _sounds(container: Any) -> Iterator[Any]:
+    """The frames of its sound, each judged: what is resampled unseen can become gigabytes, or take minutes."""
+    stream = container.streams.audio[0]
+    _check_sound(stream.rate, stream.channels)
+    for frame in container.decode(stream):
+        _check_sound(frame.sample_rate, frame.layout.nb_channels, frame.samples)
+        yield frame
+
+
+def _check_sound(sample_rate: int, channels: int, samples: int = 0) -> None:
+    if (reason := not_taken(sample_rate, channels, samples)) is not None:
+        raise UnsupportedMedia(reason)
+
+
+def _first_picture(container: Any) -> Any:
+    return _first(container.decode(container.streams.video[0]))
+
+
+def _first(frames: Iterator[Any]) -> Any:
     # No StopIteration may leave here: asyncio cannot hand one on, and whoever waits would wait for ever.
-    frame = next(container.decode(stream), None)
+    frame = next(frames, None)
     if frame is None:
         raise UnsupportedMedia("there is nothing in the file that can be shown or played")
     return frame
@@ -147,7 +167,7 @@ def _thumbnail(path: Path, probe: Probe) -> bytes:
                 return _small_webp(image.convert("RGB"))
         case Medium.VIDEO:
             with av.open(path, format=READERS[probe.content_type]) as container:
-                return _small_webp(_first_frame(container, container.streams.video[0]).to_image())
+                return _small_webp(_first_picture(container).to_image())
         case Medium.AUDIO:
             return _small_webp(_waveform(path, probe))
 
@@ -164,7 +184,7 @@ def _loudness(path: Path, content_type: str) -> np.ndarray[Any, np.dtype[np.floa
     blocks, rest, heard = [], np.zeros(0, np.float32), 0
     with av.open(path, format=READERS[content_type]) as container:
         mono = av.AudioResampler(format="flt", layout="mono", rate=LISTEN_RATE)
-        for frame in container.decode(audio=0):
+        for frame in _sounds(container):
             for resampled in mono.resample(frame):
                 samples = np.abs(np.concatenate([rest, resampled.to_ndarray().ravel()]))
                 whole = samples.size // LISTEN_BLOCK * LISTEN_BLOCK
