@@ -32,9 +32,9 @@ def _rules(found: Object) -> list[dict[str, Any]]:
     return [rule for group in found["spec"]["groups"] for rule in group["rules"]]
 
 
-def in_namespace(series: Series) -> dict[str, str]:
+def in_namespace(series: Series, namespace: str = NAMESPACE) -> dict[str, str]:
     """As Prometheus' operator labels what it scrapes."""
-    label = f'namespace="{NAMESPACE}"'
+    label = f'namespace="{namespace}"'
     return {
         name.replace("{", f"{{{label},", 1) if "{" in name else f"{name}{{{label}}}": values
         for name, values in series.items()
@@ -57,11 +57,32 @@ def firing(folder: Path, groups: list[dict[str, Any]], series: Series, after: st
     # Hours in seconds: rules are asked less often than Prometheus would.
     file = {"rule_files": ["rules.yaml"], "evaluation_interval": "5m", "tests": [test]}
     (folder / "test.yaml").write_text(yaml.safe_dump(file))
-    judged = subprocess.run(
-        [promtool(), "test", "rules", "test.yaml"], cwd=folder, check=False, capture_output=True, text=True, timeout=60
-    )
-    said = judged.stdout + judged.stderr
-    assert "SUCCESS" in said or "FAILED" in said, said
+    said = _judged(folder)
     found = set(re.findall(r'expr: "group\(ALERTS\{alertname=\\?"(\w+)\\?"', said))
     assert bool(found) == ("FAILED" in said), said
     return found
+
+
+def answer(folder: Path, query: str, series: Series, namespace: str = NAMESPACE) -> float | None:
+    """What Prometheus would say, of one value without labels at most."""
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": name, "values": values} for name, values in in_namespace(series, namespace).items()
+        ],
+        "promql_expr_test": [{"expr": query, "eval_time": "0m"}],
+    }
+    (folder / "test.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    said = _judged(folder)
+    found = re.findall(r"^ *got:(?: {})? (\S+)$", said, re.MULTILINE)
+    assert len(found) == ("FAILED" in said), said
+    return float(found[0]) if found else None
+
+
+def _judged(folder: Path) -> str:
+    """Wherever nothing is expected, promtool says what there is instead."""
+    command = [promtool(), "test", "rules", "test.yaml"]
+    judged = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=60)
+    said = judged.stdout + judged.stderr
+    assert "SUCCESS" in said or "FAILED" in said, said
+    return said
