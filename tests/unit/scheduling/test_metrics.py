@@ -28,6 +28,7 @@ from contracts.tasks import (
 from contracts.testing.examples import NOON, a_problem, media_result, produced_media
 from prometheus_client.parser import text_string_to_metric_families
 from scheduling.adapters.queue_metrics import THE_REST, folded
+from scheduling.adapters.task_metrics import MOST_CAUSES, WASTING
 from scheduling.app import create
 from scheduling.ports import Depth
 
@@ -113,7 +114,7 @@ async def test_time_that_came_to_nothing_is_told_by_its_cause(
     task = await scheduling.accept()
     await live(scheduling, task, assigned(1), (2, Advance(1, Phase.GENERATING)), (6, last))
     found = await measured(scheduling)
-    wasted = {key: value for key, value in found.items() if key.startswith("wasted_gpu_seconds_total")}
+    wasted = {key: value for key, value in found.items() if key.startswith("wasted_gpu_seconds_total") and value}
     assert wasted == {f"wasted_gpu_seconds_total{{{cause},image}}": 4}
     ended = {key: value for key, value in found.items() if key.startswith("tasks_ended_total") and value}
     assert ended == ({f"tasks_ended_total{{{end},image}}": 1} if end else {})
@@ -154,6 +155,10 @@ async def test_before_anything_has_happened_it_is_told_that_nothing_has(scheduli
         assert found[f"tasks_ended_total{{failed,{medium.value}}}"] == 0
         assert found[f"task_wait_seconds_count{{{medium.value},high}}"] == 0
         assert found[f"gpu_seconds_total{{{medium.value}}}"] == 0
+        for then in ("retried", "failed"):
+            assert found[f"attempt_failures_total{{worker-lost,{medium.value},{then}}}"] == 0
+        for cause in ("worker-lost", "handed_back", "engine-crashed", "gpu-fault"):
+            assert found[f"wasted_gpu_seconds_total{{{cause},{medium.value}}}"] == 0
     assert found["reminder_lateness_seconds_count{}"] == 0
 
 
@@ -163,8 +168,21 @@ async def test_there_are_only_so_many_causes(scheduling: Scheduling) -> None:
         problem = Problem.of(f"problem-{number}", "A problem", "", retryable=False)
         await live(scheduling, task, assigned(1), (2, Fail(1, problem)))
     found = await measured(scheduling)
-    causes = {key: value for key, value in found.items() if key.startswith("attempt_failures_total")}
-    assert (len(causes), causes["attempt_failures_total{other,image,failed}"]) == (51, 10)
+    causes = {key: value for key, value in found.items() if key.startswith("attempt_failures_total") and value}
+    known = MOST_CAUSES - len(WASTING)
+    assert (len(causes), causes["attempt_failures_total{other,image,failed}"]) == (known + 1, 60 - known)
+
+
+async def test_what_alerts_ask_for_is_never_among_the_others(scheduling: Scheduling) -> None:
+    for number in range(60):
+        task = await scheduling.accept(id=task_id_for("p1", str(number)))
+        problem = Problem.of(f"problem-{number}", "A problem", "", retryable=False)
+        await live(scheduling, task, assigned(1), (2, Fail(1, problem)))
+    task = await scheduling.accept()
+    await live(scheduling, task, assigned(1), (2, Advance(1, Phase.GENERATING)), (6, Fail(1, LOST)))
+    found = await measured(scheduling)
+    assert found["attempt_failures_total{worker-lost,image,failed}"] == 1
+    assert found["wasted_gpu_seconds_total{worker-lost,image}"] == 4
 
 
 async def test_how_deep_the_queue_is_and_how_old(scheduling: Scheduling) -> None:

@@ -6,15 +6,29 @@ from datetime import timedelta
 
 from chassis.metrics import BoundedLabel
 from contracts.media import Medium
-from contracts.tasks import Phase, Priority
+from contracts.tasks import TIME_LIMIT_EXCEEDED, TOO_LONG_TOGETHER, WORKER_LOST, Phase, Priority
 from prometheus_client import Counter, Histogram
 from prometheus_client.registry import Collector
 
-from scheduling.domain.counting import PLATFORM, REQUEST, blame, failure, waited, wasted_by
+from scheduling.domain.counting import HANDED_BACK, PLATFORM, REQUEST, blame, failure, waited, wasted_by
 from scheduling.ports import News
 
 MOST_CAUSES = 50
+WASTING = (
+    HANDED_BACK,
+    WORKER_LOST.code,
+    TIME_LIMIT_EXCEEDED.code,
+    TOO_LONG_TOGETHER.code,
+    "engine-crashed",
+    "generation-failed",
+    "gpu-fault",
+    "gpu-out-of-memory",
+    "media-corrupt",
+    "out-of-memory",
+)
+"""What the GPU time of whole attempts is mostly lost by."""
 TIMED = (Phase.LOADING_MODEL, Phase.GENERATING, Phase.ENCODING, Phase.STORING)
+RETRIED, FAILED = "retried", "failed"
 ENDS = tuple(phase for phase in Phase if phase.terminal)
 WAITS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800, 43200)
 PHASES = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800, 18000)
@@ -81,6 +95,10 @@ class TaskMetrics:
                 self._failed.labels(medium.value, fault)
             for end in ENDS:
                 self._ended.labels(medium.value, end.value)
+            for then in (RETRIED, FAILED):
+                self._failures.labels(medium.value, self._cause(WORKER_LOST.code), then)
+            for cause in WASTING:
+                self._wasted.labels(medium.value, self._cause(cause))
 
     @property
     def collectors(self) -> Sequence[Collector]:
@@ -102,7 +120,7 @@ class TaskMetrics:
         if (wait := waited(task)) is not None:
             self._waited.labels(medium, task.priority.value).observe(wait)
         if (cause := failure(task)) is not None:
-            then = "failed" if task.phase.terminal else "retried"
+            then = FAILED if task.phase.terminal else RETRIED
             self._failures.labels(medium, self._cause(cause), then).inc()
         if (fault := blame(task)) is not None:
             self._failed.labels(medium, fault).inc()
