@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,9 @@ from contracts.topics import task_key
 from contracts.views import TaskView
 from cryptography.fernet import Fernet
 from PIL import Image
+from storage.adapters import media_tools
 from storage.app import create
+from storage.domain import Probe
 from storage.settings import StorageSettings
 
 from tests.conftest import Running, Serve, World, settle, until
@@ -218,6 +221,32 @@ async def _half_stored(storage: Storage, world: World, monkeypatch: pytest.Monke
         await settle(world)
     world.clock.advance(minutes=5)
     return task
+
+
+async def test_uploads_that_take_long_keep_no_result_waiting(
+    storage: Storage, world: World, settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, slow, may_end = await world.add_project("p2", "k2"), png("blue"), threading.Event()
+    looks, look = list[Path](), media_tools._probe
+
+    def look_slowly(path: Path) -> Probe:
+        if path.read_bytes() == slow:
+            looks.append(path)
+            may_end.wait(60)
+        return look(path)
+
+    monkeypatch.setattr(media_tools, "_probe", look_slowly)
+    form, headers = {"file": ("x.png", slow, "image/png")}, {"X-API-Key": key}
+    uploads = [
+        asyncio.create_task(storage.running.http.post("/api/v1/media", files=form, headers=headers)) for _ in range(2)
+    ]
+    try:
+        await until(lambda: bool(looks) and len(list(settings.storage_scratch.iterdir())) == len(uploads))
+        assert (await storage.store(await storage.produce())).phase is Phase.DONE
+        assert not any(upload.done() for upload in uploads)
+    finally:
+        may_end.set()
+    assert [(await upload).status_code for upload in uploads] == [201, 201]
 
 
 async def test_a_zombies_claim_is_passed_over(storage: Storage) -> None:
