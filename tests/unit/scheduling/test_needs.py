@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from contracts.identifiers import task_id_for
+from contracts.records import TaskRecords
 from contracts.tasks import (
     Advance,
     Assign,
@@ -135,6 +136,28 @@ class TestBeingToldAndLooking:
         assert found.phase is Phase.SKIPPED
         assert found.error is not None
         assert found.error.code == NEVER_MADE
+
+    async def test_an_end_that_is_heard_while_it_is_looked_at_is_not_lost(
+        self, scheduling: Scheduling, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The record of what it needs was read before, and is not read again of itself for five minutes."""
+        keyframe, sound = [await scheduling.accept(id=one) for one in (KEYFRAME, SOUND)]
+        clip = await scheduling.accept(phase=Phase.BLOCKED, needs=NEEDS)
+        await done(scheduling, keyframe)
+        read = TaskRecords.get
+
+        async def first_of_the_sound(records: TaskRecords, task_id: str) -> Task | None:
+            found = await read(records, task_id)
+            if task_id == SOUND:
+                monkeypatch.setattr(TaskRecords, "get", read)
+                scheduling.world.clock.advance(seconds=1)
+                await done(scheduling, sound)
+            return found
+
+        monkeypatch.setattr(TaskRecords, "get", first_of_the_sound)
+        await scheduling.pass_time(seconds=0)
+        await scheduling.pass_time(seconds=1)
+        assert (await scheduling.now(clip)).phase is Phase.QUEUED
 
     async def test_what_is_skipped_has_those_skipped_that_need_it(self, scheduling: Scheduling) -> None:
         keyframe = await scheduling.accept(id=KEYFRAME)

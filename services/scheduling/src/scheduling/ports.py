@@ -30,6 +30,8 @@ class Entry:
     phase: Phase
     phase_heard_at: datetime
     """When scheduling heard of the phase, by its own clock."""
+    look_at: datetime | None
+    """None once it is let go of."""
     attempt: int
     seq: int
     worker_id: str | None
@@ -85,8 +87,14 @@ class Queue(Protocol):
         Charges the project with the GPU time that nobody has charged yet.
         """
 
-    async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
-        """Keeps the record as it was read in place of what was heard as `heard_seq`. Charges likewise."""
+    async def correct(
+        self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime, seen_look_at: datetime | None = None
+    ) -> None:
+        """Keeps the record as it was read in place of what was heard as `heard_seq`. Charges likewise.
+
+        Should the look be due at another moment than `seen_look_at`, because somebody has woken the task meanwhile,
+        the earlier of the two stays.
+        """
 
     async def forget(self, task_id: str, ended_at_seq: int, now: datetime) -> None:
         """Lets go of what has ended, unless it has come back to life since."""

@@ -8,7 +8,7 @@ from typing import Any
 from chassis.database import Database, Transaction, insert
 from contracts.media import Medium
 from contracts.tasks import Owner, Phase, Task, gpu_seconds
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, distinct, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, distinct, false, func, or_, select, update
 from sqlmodel import col
 
 from scheduling.adapters.ledger import charge
@@ -35,20 +35,21 @@ MAY_START = and_(
 SAME_PHASE = and_(col(EntryRow.attempt) == NEW.attempt, col(EntryRow.phase) == NEW.phase)
 
 
-def _keep_if(worth: ColumnElement[bool]) -> Any:
+def _keep_if(worth: ColumnElement[bool], woken: ColumnElement[bool]) -> Any:
     """Writes the row if there is none, or if the one there is worth replacing; returns nothing if it is not.
 
-    What counts from the moment a phase was heard of stays while the phase does.
+    What counts from the moment a phase was heard of stays while the phase does, and an earlier look if it was `woken`.
     """
     limit = col(EntryRow.hard_deadline)
     limited = and_(SAME_PHASE, limit > NEW.phase_heard_at, limit < NEW.look_at)
+    sooner = and_(woken, col(EntryRow.look_at) < NEW.look_at)
     written = {
         **{column.name: column for column in NEW},
         **{
             name: case((SAME_PHASE, col(getattr(EntryRow, name))), else_=NEW[name])
             for name in ("phase_heard_at", "not_before", "hard_deadline", "held")
         },
-        "look_at": case((limited, limit), else_=NEW.look_at),
+        "look_at": case((sooner, col(EntryRow.look_at)), (limited, limit), else_=NEW.look_at),
         # The record knows better only than what was never so, and than what did not wait yet.
         "since": case(
             (or_(col(EntryRow.seq) > NEW.seq, col(EntryRow.phase).in_(NOT_YET)), NEW.since),
@@ -71,9 +72,9 @@ def _ready() -> Select[Any]:
     return query.where(placed.c.place <= bindparam("most_alike"))
 
 
-HEAR = _keep_if(NEWER)
+HEAR = _keep_if(NEWER, woken=false())
 AS_HEARD = and_(col(EntryRow.seq) == bindparam("heard_seq"), col(EntryRow.look_at).is_not(None))
-CORRECT = _keep_if(or_(NEWER, AS_HEARD))
+CORRECT = _keep_if(or_(NEWER, AS_HEARD), woken=col(EntryRow.look_at) != bindparam("seen_look_at"))
 FORGET = (
     update(EntryRow)
     .where(
@@ -146,8 +147,10 @@ class SqlQueue:
     async def hear(self, task: Task, now: datetime, look_again_at: datetime) -> bool:
         return await self._keep(HEAR, task, self._row(task, now, look_again_at), now)
 
-    async def correct(self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime) -> None:
-        row = {**self._row(task, now, look_again_at), "heard_seq": heard_seq}
+    async def correct(
+        self, task: Task, heard_seq: int, now: datetime, look_again_at: datetime, seen_look_at: datetime | None = None
+    ) -> None:
+        row = {**self._row(task, now, look_again_at), "heard_seq": heard_seq, "seen_look_at": seen_look_at}
         await self._keep(CORRECT, task, row, now)
 
     async def _keep(self, keep: Any, task: Task, row: dict[str, Any], now: datetime) -> bool:
@@ -285,6 +288,7 @@ def _entry(row: Any) -> Entry:
         rank=row.rank,
         phase=Phase(row.phase),
         phase_heard_at=row.phase_heard_at,
+        look_at=row.look_at,
         attempt=row.attempt,
         seq=row.seq,
         worker_id=row.worker_id,

@@ -110,9 +110,15 @@ class Watchdog:
             with about_task(after):
                 log.log(level, planned or "task overdue", was=entry.phase.value, now=after.phase.value)
             await self.publisher.publish(task_changed(after, App.SCHEDULING))
-        await self.queue.correct(after, entry.seq, now, look_at)
+        await self.queue.correct(after, entry.seq, now, look_at, entry.look_at)
         if is_held(after, now, others):
-            await self.queue.hold(after.id, now + LOOK_AT_HELD)
+            await self._hold(after, now)
+
+    async def _hold(self, task: Task, now: datetime) -> None:
+        """Only what is held is woken, so those that it waits for are looked at once more when it is."""
+        await self.queue.hold(task.id, now + LOOK_AT_HELD)
+        if not is_held(task, now, await self._others(task)):
+            await self.queue.look_again(task.id, task.seq, now)
 
     async def _others(self, task: Task) -> Sequence[Task]:
         """The open instances of the same series, by their records: what was heard of them may be old."""
