@@ -85,7 +85,9 @@ EXPECTED: dict[str, dict[Phase, Phase]] = {
     # A run is cancelled only if somebody has asked for it.
     "Cancel": {Phase.CANCELLED: Phase.CANCELLED},
     "Expire": dict.fromkeys((*WAITING, Phase.EXPIRED), Phase.EXPIRED),
-    "Resubmit": {phase: Phase.QUEUED for phase in Phase if phase.terminal and phase is not Phase.DONE},
+    # The example was skipped before its time.
+    "Resubmit": dict.fromkeys((Phase.FAILED, Phase.CANCELLED, Phase.EXPIRED), Phase.QUEUED)
+    | {Phase.SKIPPED: Phase.SCHEDULED},
     "Prioritise": {phase: phase for phase in Phase if not phase.terminal},
 }
 
@@ -128,7 +130,15 @@ def test_the_table_names_every_phase_and_ended_phases_lead_only_back_to_where_ta
     assert set(TRANSITIONS) == set(Phase)
     for phase in Phase:
         if phase.terminal:
-            assert TRANSITIONS[phase] <= {Phase.QUEUED, Phase.BLOCKED}
+            assert TRANSITIONS[phase] <= {Phase.QUEUED, Phase.SCHEDULED, Phase.BLOCKED}
+
+
+def test_what_is_sent_round_again_before_its_time_waits_for_it() -> None:
+    cancelled = apply(a_task_in(Phase.SCHEDULED), RequestCancel(), NOON)
+    again = apply(cancelled, Resubmit(), NOON)
+    assert (again.phase, again.deadline) == (Phase.SCHEDULED, again.start_at)
+    assert again.start_at is not None
+    assert apply(cancelled, Resubmit(), again.start_at).phase is Phase.QUEUED
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ from contracts.tasks import (
     Phase,
     Release,
     RequestCancel,
+    Resubmit,
     SeriesPart,
     Skip,
+    Supply,
     Task,
+    apply,
 )
 from contracts.testing.examples import NOON, a_problem, a_task, a_task_in
 from scheduling.app import create
@@ -131,6 +134,14 @@ async def end(scheduling: Scheduling, task: Task) -> None:
 
 async def phases(scheduling: Scheduling, *tasks: Task) -> list[Phase]:
     return [(await scheduling.now(task)).phase for task in tasks]
+
+
+def test_what_a_person_asks_for_again_starts_whatever_the_rules() -> None:
+    keyframe = task_id_for("p1", "keyframe")
+    task = instance(NOON, Phase.SKIPPED, overlap=Overlap.SKIP, missed=Missed.SKIP)
+    blocked = apply(task.model_copy(update={"needs": {"image": keyframe}}), Resubmit(), AFTER)
+    again = apply(blocked, Supply({"image": keyframe}), AFTER)
+    assert decided(again, NOON + timedelta(hours=1), [instance(BEFORE, Phase.GENERATING)]) == Release()
 
 
 async def test_what_overlaps_is_skipped_and_says_why(scheduling: Scheduling) -> None:

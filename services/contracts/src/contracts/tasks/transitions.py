@@ -29,9 +29,10 @@ from contracts.tasks.moves import (
     TakeBack,
 )
 from contracts.tasks.record import Phase, Priority, Status, Task
+from contracts.tasks.recurrence import Missed, Overlap
 from contracts.tasks.spans import context_of
 
-AGAIN = frozenset({Phase.QUEUED, Phase.BLOCKED})
+AGAIN = frozenset({Phase.QUEUED, Phase.SCHEDULED, Phase.BLOCKED})
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.BLOCKED: frozenset({Phase.SCHEDULED, Phase.QUEUED, Phase.CANCELLED, Phase.EXPIRED, Phase.SKIPPED}),
@@ -253,12 +254,16 @@ def _resubmit(task: Task, now: datetime) -> Task:
     if not task.phase.terminal:
         raise IllegalTransition(f"task {task.id} is {task.phase.value}: only an ended task can be retried")
     ended = context_of(task)
+    early = task.start_at is not None and task.start_at > now
     return _enter(
-        task, Phase.BLOCKED if task.needs else Phase.QUEUED, now,
+        task, Phase.BLOCKED if task.needs else Phase.SCHEDULED if early else Phase.QUEUED, now,
+        deadline=task.start_at if early and not task.needs else now + PICK_UP_WITHIN,
+        # Whoever asks for an instance again wants it, whenever its time was and whatever else of its series goes on.
+        series=task.series and task.series.model_copy(update={"overlap": Overlap.ALLOW, "missed": Missed.RUN}),
         # The span of what has ended is told already; what comes now is another, under it.
         traceparent=str(ended) if ended else None,
         failures=0, outgrown_mb=0, cancel_requested=False, error=None, worker_id=None, progress=None, produced=None,
-        checkpoint=None, started_at=None, finished_at=None, expires_at=None, deadline=now + PICK_UP_WITHIN,
+        checkpoint=None, started_at=None, finished_at=None, expires_at=None,
     )  # fmt: skip
 
 
