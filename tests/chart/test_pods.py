@@ -40,6 +40,12 @@ def test_nobody_is_root_or_writes_to_the_image(rendered: list[Object]) -> None:
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
 
 
+def test_what_failed_at_making_topics_can_be_read(rendered: list[Object]) -> None:
+    """A container that starts again in the same pod goes with the pod when the job is given up."""
+    [job] = of_kind(rendered, "Job").values()
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
 @pytest.mark.parametrize("app", DEPLOYMENTS)
 def test_health_is_asked_for_where_it_is_told(app: str, deployments: dict[str, Object]) -> None:
     container = container_of(deployments[app])
