@@ -4,6 +4,7 @@ import asyncio
 import io
 import wave
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -213,6 +214,23 @@ async def test_a_frame_that_is_longer_than_any_is_refused(tmp_path: Path, monkey
     path = tmp_path / "x"
     path.write_bytes(flac(8_000, samples=1001))
     await refused(path, "1001 samples")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: picture(path, "JPEG"), clip, lambda path: sound(path, "flac", "flac")],
+    ids=["JPEG", "MP4", "FLAC"],
+)
+async def test_what_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path]
+) -> None:
+    path = make(tmp_path / "x")
+    probe = await TOOLS.probe(path)
+    monkeypatch.setattr(media_tools, "LONGEST_LOOK", 0, raising=False)
+    with pytest.raises(UnsupportedMedia, match="more than 0 seconds"):
+        await TOOLS.probe(path)
+    with pytest.raises(UnsupportedMedia, match="more than 0 seconds"):
+        await TOOLS.thumbnail(path, probe)
 
 
 async def test_the_shape_of_a_sound_is_drawn_from_all_of_it(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ video and open whatever it names.
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -24,6 +26,9 @@ from storage.domain import Probe, canonical, medium_of
 THUMBNAIL = (320, 320)
 WAVEFORM = (320, 120)
 LONGEST_SECONDS = 60 * 60
+LONGEST_LOOK = 60
+"""Seconds of a processor. An hour of sound takes ten; but a file can be made of a million frames, or a picture of a
+million passes over all its pixels."""
 AT_ONCE = 2
 """One file may need half a gigabyte while it is unpacked."""
 HEAD = 262
@@ -83,8 +88,44 @@ def _probe(path: Path) -> Probe:
             return _probe_audio(path, content_type)
 
 
+class _Patience:
+    """With one look at one file."""
+
+    def __init__(self) -> None:
+        self._until = time.thread_time() + LONGEST_LOOK
+
+    def check(self) -> None:
+        if time.thread_time() > self._until:
+            raise UnsupportedMedia(f"it takes more than {LONGEST_LOOK} seconds to look at")
+
+
+class _File(io.FileIO):
+    """Ends a look that takes too long: Pillow comes back for more of the file every now and then."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._patience = _Patience()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._patience.check()
+        return super().read(size) or b""
+
+
+@contextmanager
+def _picture(path: Path, content_type: str) -> Iterator[Image.Image]:
+    with _File(path) as file, Image.open(file, formats=[READERS[content_type]]) as image:
+        yield image
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    patience = _Patience()
+    for packet in container.demux(stream):
+        patience.check()
+        yield from packet.decode()
+
+
 def _probe_image(path: Path, content_type: str) -> Probe:
-    with Image.open(path, formats=[READERS[content_type]]) as image:
+    with _picture(path, content_type) as image:
         if image.width * image.height > MOST_PIXELS:
             raise UnsupportedMedia(f"{image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are taken")
         image.load()
@@ -129,7 +170,7 @@ def _sounds(container: Any) -> Iterator[Any]:
     """The frames of its sound, each judged: what is resampled unseen can become gigabytes, or take minutes."""
     stream = container.streams.audio[0]
     _check_sound(stream.rate, stream.channels)
-    for frame in container.decode(stream):
+    for frame in _frames(container, stream):
         _check_sound(frame.sample_rate, frame.layout.nb_channels, frame.samples)
         yield frame
 
@@ -140,7 +181,7 @@ def _check_sound(sample_rate: int, channels: int, samples: int = 0) -> None:
 
 
 def _first_picture(container: Any) -> Any:
-    return _first(container.decode(container.streams.video[0]))
+    return _first(_frames(container, container.streams.video[0]))
 
 
 def _first(frames: Iterator[Any]) -> Any:
@@ -163,7 +204,7 @@ def _duration(container: Any) -> float | None:
 def _thumbnail(path: Path, probe: Probe) -> bytes:
     match medium_of(probe.content_type):
         case Medium.IMAGE:
-            with Image.open(path, formats=[READERS[probe.content_type]]) as image:
+            with _picture(path, probe.content_type) as image:
                 return _small_webp(image.convert("RGB"))
         case Medium.VIDEO:
             with av.open(path, format=READERS[probe.content_type]) as container:
