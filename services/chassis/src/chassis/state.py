@@ -12,6 +12,8 @@ from grpc import StatusCode
 
 from chassis.sidecar import SDK_ERRORS, Sidecar, status_of, text_of, unavailable
 
+NEVER_IN_A_KEY = ("\0", "||")
+"""What Postgres has no text for, and what Dapr parts its prefixes by. Ids that are asked for may be anything."""
 FIRST_WRITE = StateOptions(concurrency=Concurrency.first_write)
 
 
@@ -21,6 +23,10 @@ class DaprStateStore:
         self._store = store
 
     async def get(self, key: str) -> Versioned | None:
+        # Asked for all the same, it would count as a failure of the store, and enough of them would have its circuit
+        # broken for everybody.
+        if any(part in key for part in NEVER_IN_A_KEY):
+            return None
         try:
             found = await self._sidecar.client.get_state(self._store, key)
         except SDK_ERRORS as error:

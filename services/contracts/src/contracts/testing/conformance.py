@@ -23,6 +23,10 @@ class StateStoreConformance:
     async def test_what_was_never_stored_is_none(self, store: StateStore, prefix: str) -> None:
         assert await store.get(f"{prefix}:nothing") is None
 
+    async def test_what_cannot_be_a_key_is_none(self, store: StateStore, prefix: str) -> None:
+        for never in ("\0", "a||b", "'; drop table state; --", "\N{GRINNING FACE}", "%00", "x" * 2000):
+            assert await store.get(f"{prefix}:{never}") is None
+
     async def test_keeps_bytes_exactly(self, store: StateStore, prefix: str) -> None:
         value = '{"b":1,  "a":"ü\\u0000"}'.encode()
         await store.create(f"{prefix}:exact", value)
