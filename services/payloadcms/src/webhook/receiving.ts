@@ -19,7 +19,7 @@ import { settle, settleReminders, wasLeft, writeDown } from '../tasks/ledger.ts'
 import { isOpen } from '../vocabulary.ts'
 import { isGenuine, signedHeaders, type Signed } from './signature.ts'
 
-/** An event has at most 64 KiB; its view in a webhook is not much longer. */
+/** As much as an event may have, and more than a task's view ever takes. */
 const LARGEST_WEBHOOK = 256 * 1024
 /** A document may be a moment behind its task, for as long as its transaction takes. */
 const NOT_COMMITTED_MS = 5 * 60_000

@@ -1,6 +1,6 @@
 """Every event between services."""
 
-from contracts.events.envelope import LARGEST_EVENT, CloudEvent, Event, Message, read_cloud_event
+from contracts.events.envelope import LARGEST_ANNOUNCED, LARGEST_EVENT, CloudEvent, Event, Message, read_cloud_event
 from contracts.events.messages import (
     assignment,
     cancel_requested,
@@ -43,6 +43,7 @@ from contracts.events.schemas import (
 __all__ = [
     "BY_TYPE",
     "EVENTS",
+    "LARGEST_ANNOUNCED",
     "LARGEST_EVENT",
     "MOST_PARTS",
     "Assignment",

@@ -148,8 +148,9 @@ def source_of(app: str) -> str:
 
 
 def dead_letter(app: str, topic: str, reason: str, body: bytes, now: AwareDatetime) -> Message:
+    # A byte may take six in JSON, and this has to fit into an event itself.
     letter = DeadLetter(
-        app=app, topic=topic, reason=reason[:1000], event=body[: LARGEST_EVENT // 2].decode(errors="replace")
+        app=app, topic=topic, reason=reason[:1000], event=body[: LARGEST_EVENT // 8].decode(errors="replace")
     )
     event_id = f"dead:{app}:{topic}:{now.isoformat()}"
     return _message(DEAD_LETTERS, app, event_id, "event.dead-lettered.v1", app, letter, now)

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.catalog import InputSlot, ModelEntry, input_allowed
 from contracts.errors import FieldProblem, IdempotencyMismatch, IllegalTransition, InvalidRequest, NotFound
+from contracts.events import LARGEST_ANNOUNCED
 from contracts.media import MediaResult
 from contracts.tasks import PICK_UP_WITHIN, GraphPart, Phase, ReplayOf, SeriesPart, Task, TaskRequest
 
@@ -35,6 +36,7 @@ FOR_ITSELF = Purpose()
 
 
 def new_task(request: TaskRequest, digest: str, origin: Origin, now: datetime, purpose: Purpose = FOR_ITSELF) -> Task:
+    """Raises `InvalidRequest` for one that would not fit into the events about it."""
     task = Task(
         **{name: getattr(request, name) for name in TaskRequest.model_fields},
         id=origin.task_id,
@@ -50,11 +52,26 @@ def new_task(request: TaskRequest, digest: str, origin: Origin, now: datetime, p
         created_at=now,
         updated_at=now,
     )
+    _check_size(task)
     if task.needs:
         return task.model_copy(update={"phase": Phase.BLOCKED})
     if task.waits_for_its_time(now):
         return task.model_copy(update={"phase": Phase.SCHEDULED, "deadline": task.start_at})
     return task
+
+
+def _check_size(task: Task) -> None:
+    """What no event could say of it, nobody could store, and nobody would ever hear that it is to be stored."""
+    size = len(task.model_dump_json().encode())
+    if size > LARGEST_ANNOUNCED:
+        wrong = FieldProblem(
+            field="params",
+            detail="is too large together with all else that the request says; signs that JSON has to escape take six "
+            "bytes each",
+            allowed={"max_bytes": LARGEST_ANNOUNCED},
+            given=size,
+        )
+        raise InvalidRequest("the request is too large", [wrong])
 
 
 def own_task(task: Task | None, task_id: str, project_id: str) -> Task:
