@@ -16,6 +16,6 @@ async def test_a_key_that_cannot_be_is_not_asked_for(key: str) -> None:
     async def get_state(_store: str, wanted: str) -> Any:
         asked.append(wanted)
 
-    sidecar = cast(Sidecar, SimpleNamespace(client=SimpleNamespace(get_state=get_state)))
+    sidecar = cast("Sidecar", SimpleNamespace(client=SimpleNamespace(get_state=get_state)))
     assert await DaprStateStore(sidecar, "taskstate").get(key) is None
     assert asked == []
