@@ -174,6 +174,29 @@ def test_what_is_wrong_is_said_and_nothing_else(
     assert firing(tmp_path, others, QUIET | {series: values}, "7h") == {f"MovieTasks{alert}"}
 
 
+WAITING = 'movie_tasks_backlog_tasks{{medium="video",model="{}",state="queued"}}'
+BUSY = 'movie_tasks_busy_workers{{medium="video",model="{}"}}'
+
+
+@pytest.mark.parametrize(
+    ("waiting", "at_work", "alerts"),
+    [
+        ("wan-2.1-small", "mux", {"MovieTasksNobodyWorks"}),
+        ("mux", "wan-2.1-small", {"MovieTasksNobodyWorks"}),
+        ("mux", "concat", set()),
+        ("wan-2.1-small", "ltx-video", set()),
+    ],
+)
+def test_who_edits_does_not_hide_that_nobody_renders_and_the_other_way_round(
+    others: list[dict[str, Any]], tmp_path: Path, waiting: str, at_work: str, alerts: set[str]
+) -> None:
+    """Both make videos."""
+    models = (waiting, at_work)
+    series = {WAITING.format(model): "3x500" if model == waiting else "0x500" for model in models}
+    series |= {BUSY.format(model): "1x500" if model == at_work else "0x500" for model in models}
+    assert firing(tmp_path, others, QUIET | series, "7h") == alerts
+
+
 def test_each_alert_is_tried(groups: list[dict[str, Any]]) -> None:
     alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
     burning = {f"MovieTasks{slo['alert']}{speed}" for slo in OBJECTIVES for speed in ("Fast", "Slow")}
