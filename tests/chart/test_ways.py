@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from contracts.topics import App
 from cryptography.fernet import Fernet
 
 from tests.chart.helm import CHART, ROOT, WORKERS, Helm, container_of, of_kind
 from tests.chart.kubectl import Object
 from tests.chart.tenant import SECRETS
 from tests.chart.test_linters import ACCEPTED, conforms, findings
+from tests.cluster.platform import content_system
 
 WAYS = ROOT / "k8s"
 VERSIONS = dict(re.findall(r"^(\w+)=(.+)$", (WAYS / "versions.env").read_text(), re.MULTILINE))
@@ -190,6 +192,22 @@ def test_charts_are_of_the_versions_that_tests_run_on() -> None:
     pinned = "".join(path.read_text() for path in [*ROOT.glob("*/*/go.mod"), *WAYS.glob("*/*/go.mod")])
     assert f"github.com/dapr/dapr v{VERSIONS['DAPR_CHART']}\n" in pinned
     assert f"github.com/kedacore/keda/v2 v{VERSIONS['KEDA_CHART']}\n" in pinned
+
+
+def test_payloadcms_is_told_of_the_release_that_it_stands_beside(helm: Helm) -> None:
+    page = (ROOT / "services" / "payloadcms" / "README.md").read_text()
+    [block] = re.findall(r"^## On Kubernetes\n.+?^```yaml\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    pod = yaml.safe_load(block)["spec"]["template"]
+    annotations = pod["metadata"]["annotations"]
+    assert annotations["dapr.io/app-id"] == App.PAYLOADCMS
+    assert annotations["dapr.io/config"] in of_kind(helm.render(), "Configuration")
+    token = yaml.safe_load((WAYS / "values.yaml").read_text())["dapr"]["apiTokenSecret"]
+    assert annotations["dapr.io/api-token-secret"] == token
+    [variable] = container_of({"spec": {"template": pod}})["env"]
+    assert variable["valueFrom"] == {"secretKeyRef": {"name": token, "key": "token"}}
+    # What a real sidecar was tried with; the test's own is reached from outside its pod.
+    tried = content_system()["metadata"]["annotations"].items()
+    assert tried - {("dapr.io/sidecar-listen-addresses", "0.0.0.0")} <= annotations.items()  # noqa: S104
 
 
 @pytest.mark.parametrize("script", ["install-around.sh", "make-secrets.sh", "minikube/install.sh"])
