@@ -16,7 +16,8 @@ chart() {
         --namespace "$namespace" --create-namespace --wait --timeout 10m "$@"
 }
 
-chart dapr dapr https://dapr.github.io/helm-charts "$DAPR_CHART" dapr-system \
+# What was set since stays: certificates, by `dapr mtls renew-certificate`.
+chart dapr dapr https://dapr.github.io/helm-charts "$DAPR_CHART" dapr-system --reset-then-reuse-values \
     --set dapr_sidecar_injector.sidecarDropALLCapabilities=true
 chart prometheus kube-prometheus-stack https://prometheus-community.github.io/helm-charts "$PROMETHEUS_CHART" monitoring \
     --values "$here/prometheus.yaml"
