@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.errors import InvalidRequest
+from contracts.errors import InvalidRequest, LimitReached
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from notification.adapters.network import MOST_OF_HEAD, RESOLVED_AT_ONCE
+from notification.adapters.names import LOOKED_UP_AT_ONCE
+from notification.adapters.network import LOOKED_UP_TO_DELIVER, LOOKED_UP_TO_REGISTER, MOST_OF_HEAD, Network
 from notification.adapters.sender import H11Sender
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
@@ -29,17 +30,20 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[H11Sender]:
-    made = H11Sender(PATIENCE, LOOPBACK, PORTS)
+async def network() -> AsyncIterator[Network]:
+    made = Network(LOOPBACK, PORTS)
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def hasty() -> AsyncIterator[H11Sender]:
-    made = H11Sender(HASTE, LOOPBACK, PORTS)
-    yield made
-    await made.aclose()
+def sender(network: Network) -> H11Sender:
+    return H11Sender(network, PATIENCE, "p1")
+
+
+@pytest.fixture
+def hasty(network: Network) -> H11Sender:
+    return H11Sender(network, HASTE, "p1")
 
 
 @asynccontextmanager
@@ -135,13 +139,11 @@ async def test_redirects_are_not_followed_and_said_so(sender: H11Sender, status:
     assert followed == []
 
 
-async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_of_the_environment_is_used(sender: H11Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
-    sender = H11Sender(PATIENCE, LOOPBACK, PORTS)
     async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
         assert (await sender.send(f"http://127.0.0.1:{port}/", b"{}", HEADERS)).status == 200
-    await sender.aclose()
 
 
 OK = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -274,11 +276,11 @@ async def test_hosts_that_hide_where_they_lead_are_refused(sender: H11Sender, ho
 
 @pytest.fixture
 def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Every name leads here, and `slow.example` only once the event is set."""
+    """Every name leads here, and one that ends in `slow.example` only once the event is set."""
     answered, real = threading.Event(), socket.getaddrinfo
 
     def slowly(host: str, *rest: Any, **more: Any) -> Any:
-        if host == "slow.example":
+        if host.endswith("slow.example"):
             answered.wait(60)
         return real("127.0.0.1", *rest, **more)
 
@@ -287,17 +289,55 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     answered.set()
 
 
-async def test_slow_name_servers_of_one_hold_no_other_up(sender: H11Sender, slow_names: threading.Event) -> None:
+async def test_slow_name_servers_of_one_hold_no_other_up(
+    network: Network, sender: H11Sender, slow_names: threading.Event
+) -> None:
+    other = H11Sender(network, PATIENCE, "p2")
     async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
         slow = [
-            asyncio.create_task(sender.send(f"http://slow.example:{port}/", b"{}", HEADERS))
-            for _ in range(RESOLVED_AT_ONCE // 2)
+            asyncio.create_task(sender.send(f"http://{number}.slow.example:{port}/", b"{}", HEADERS))
+            for number in range(LOOKED_UP_AT_ONCE)
         ]
         await asyncio.sleep(0)
-        assert (await sender.send(f"http://quick.example:{port}/", b"{}", HEADERS)).status == 200
+        assert (await other.send(f"http://quick.example:{port}/", b"{}", HEADERS)).status == 200
         assert not any(one.done() for one in slow)
         slow_names.set()
         assert {(await one).status for one in slow} == {200}
+
+
+async def test_whoever_waits_no_more_keeps_his_place_until_the_name_server_answers(
+    network: Network, hasty: H11Sender, slow_names: threading.Event
+) -> None:
+    async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
+        slow = (hasty.send(f"http://{n}.slow.example:{port}/", b"{}", HEADERS) for n in range(LOOKED_UP_TO_DELIVER))
+        assert {answer.status for answer in await asyncio.gather(*slow)} == {None}
+        sender = H11Sender(network, PATIENCE, "p1")
+        waiting = asyncio.create_task(sender.send(f"http://quick.example:{port}/", b"{}", HEADERS))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        slow_names.set()
+        assert (await waiting).status == 200
+
+
+async def test_those_who_register_hold_up_no_delivery(
+    network: Network, sender: H11Sender, slow_names: threading.Event
+) -> None:
+    projects = [
+        H11Sender(network, PATIENCE, f"bad-{number}") for number in range(LOOKED_UP_AT_ONCE // LOOKED_UP_TO_REGISTER)
+    ]
+    slow = [
+        asyncio.create_task(bad.check(f"http://{number}.slow.example:9/"))
+        for bad in projects
+        for number in range(LOOKED_UP_TO_REGISTER)
+    ]
+    await asyncio.sleep(0)
+    for bad in projects:
+        with pytest.raises(LimitReached):
+            await bad.check("http://quick.example:9/")
+    async with receiving(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
+        assert (await sender.send(f"http://quick.example:{port}/", b"{}", HEADERS)).status == 200
+    slow_names.set()
+    await asyncio.gather(*slow)
 
 
 @pytest.mark.usefixtures("slow_names")
@@ -356,12 +396,13 @@ async def test_two_names_at_one_address_share_no_connection(
     trusting = ssl.create_default_context()
     for path in certificates.values():
         trusting.load_verify_locations(path)
-    sender = H11Sender(PATIENCE, LOOPBACK, PORTS, tls=trusting)
+    network = Network(LOOPBACK, PORTS, trusting)
+    sender = H11Sender(network, PATIENCE, "p1")
     async with receiving(serve, front) as port:
         for name in ("one.example", "two.example", "one.example"):
             answer = await sender.send(f"https://{name}:{port}/", b"{}", HEADERS)
             assert answer.status == 200, answer.detail
-        await sender.aclose()
+        await network.aclose()
     by_connection = [{host for other, host in heard if other == peer} for peer in {peer for peer, _ in heard}]
     assert {"one.example", "two.example"} not in by_connection
 
@@ -374,9 +415,10 @@ async def test_a_certificate_of_another_name_is_refused(
     context.load_cert_chain(certificates["one.example"])
     trusting = ssl.create_default_context()
     trusting.load_verify_locations(certificates["one.example"])
-    sender = H11Sender(PATIENCE, LOOPBACK, PORTS, tls=trusting)
+    network = Network(LOOPBACK, PORTS, trusting)
+    sender = H11Sender(network, PATIENCE, "p1")
     async with receiving(answering(OK), context) as port:
         answer = await sender.send(f"https://two.example:{port}/", b"{}", HEADERS)
-    await sender.aclose()
+    await network.aclose()
     assert answer.status is None
     assert "certificate verify failed" in answer.detail

@@ -83,7 +83,7 @@ async def bench(database_url: Callable[[str], str]) -> AsyncIterator[Bench]:
     trying = Trying(
         endpoints=SqlEndpoints(database),
         deliveries=SqlDeliveries(database),
-        sender=sender,
+        sender_of=lambda _project_id: sender,
         vault=vault,
         clock=clock,
         randomness=random.Random(1),

@@ -31,6 +31,7 @@ from notification.adapters.deliveries import SqlDeliveries
 from notification.adapters.endpoints import SqlEndpoints
 from notification.adapters.feed import SqlFeed
 from notification.adapters.metrics import WebhookMetrics
+from notification.adapters.network import Network
 from notification.adapters.sender import H11Sender
 from notification.adapters.tables import Table
 from notification.adapters.vault import FernetVault
@@ -84,7 +85,7 @@ def create(settings: NotificationSettings, outside: Outside) -> Service:
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         async with (
-            aclosing(webhooks.sender),
+            aclosing(webhooks.network),
             database.opened(),
             background(
                 *(chore.keep_set() for chore in chores.values()),
@@ -149,7 +150,7 @@ def _live(settings: NotificationSettings, outside: Outside, feed: SqlFeed, keys:
 class _Webhooks:
     """What is sent to projects' endpoints, and what projects and operators can do about it."""
 
-    sender: H11Sender
+    network: Network
     delivering: Delivering
     probing: Probing
     chores: Mapping[str, Chore]
@@ -166,14 +167,15 @@ def _webhooks(
     keys: ApiKeys,
 ) -> _Webhooks:
     clock, metrics = outside.clock, WebhookMetrics()
-    sender = H11Sender(settings.webhook_timeout, settings.webhook_private_hosts, settings.webhook_ports)
+    network = Network(settings.webhook_private_hosts, settings.webhook_ports)
+    sender_of = partial(H11Sender, network, settings.webhook_timeout)
     retry_alarm = Alarm(outside.jobs, clock, f"notification-retry-{settings.replica}", at_least_every=LOOK_EVERY)
     probe_alarm = Alarm(outside.jobs, clock, f"notification-probe-{settings.replica}", at_least_every=LOOK_EVERY)
     delivering_wanted, probing_wanted = asyncio.Event(), asyncio.Event()
     trying = Trying(
         endpoints=endpoints,
         deliveries=deliveries,
-        sender=sender,
+        sender_of=sender_of,
         vault=vault,
         clock=clock,
         randomness=random.Random(),
@@ -191,7 +193,7 @@ def _webhooks(
     probing = Probing(endpoints, deliveries, trying, clock, probing_wanted)
     registering = Registering(
         endpoints=endpoints,
-        sender=sender,
+        sender_of=sender_of,
         vault=vault,
         trying=trying,
         clock=clock,
@@ -202,7 +204,7 @@ def _webhooks(
     projects = Remembered(project_records(outside.state), clock)
     operating = Operating(projects, registering, replaying, outside.publisher, clock)
     return _Webhooks(
-        sender,
+        network,
         delivering,
         probing,
         {

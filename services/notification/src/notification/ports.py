@@ -196,11 +196,17 @@ class Projects(Protocol):
 
 
 class Sender(Protocol):
+    """Of one project, which has its share of what sending takes."""
+
     async def send(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Posts once and never raises for what a receiver does."""
 
     async def check(self, url: str) -> None:
-        """Raises `InvalidRequest` for an address that webhooks may not go to."""
+        """Raises `InvalidRequest` for an address that webhooks may not go to, and `LimitReached`."""
+
+
+SenderOf = Callable[[str], Sender]
+"""By the project's id."""
 
 
 class Vault(Protocol):

@@ -6,19 +6,21 @@ somewhere harmless when it is checked and somewhere private when it is used.
 
 import asyncio
 import ipaddress
-import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import h11
+import httpx
 
+from notification.adapters.names import Names
 from notification.domain.addresses import Address, Refused, Rules, check_host
 
 MOST_OF_HEAD = 64 * 1024
 """Everything that is read of an answer, in bytes: whoever says "continue" for ever is given up like any other."""
 READ_AT_ONCE = 16 * 1024
-RESOLVED_AT_ONCE = 64
-"""A name server that never answers keeps a thread for half a minute."""
+LOOKED_UP_TO_REGISTER, LOOKED_UP_TO_DELIVER = 4, 16
+"""Names of one project at once."""
 ADDRESSES_TRIED = 3
 
 
@@ -26,32 +28,54 @@ class NoAnswer(Exception):
     """The other side sent something, but no answer; the text says what."""
 
 
+class TooManyNames(Exception):
+    """As many of the project's names as may be are being looked up."""
+
+
 class Network:
-    def __init__(self, rules: Rules, tls: ssl.SSLContext) -> None:
-        self._rules = rules
-        self._tls = tls
-        self._threads = ThreadPoolExecutor(RESOLVED_AT_ONCE, "resolving")
+    """What is registered is looked up apart from what is delivered: nobody who registers can hold up a delivery."""
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def __init__(
+        self, private_networks: Sequence[str], ports: Collection[int], tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._rules = Rules([ipaddress.ip_network(network) for network in private_networks], ports)
+        self._given_tls = tls
+        self._to_register = Names("registering", LOOKED_UP_TO_REGISTER)
+        self._to_deliver = Names("delivering", LOOKED_UP_TO_DELIVER)
 
-    async def resolve(self, host: str, port: int, *, by_tls: bool) -> list[Address]:
-        """Raises `Refused` unless every address of the name may be used."""
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Not before somebody is called: reading all authorities takes longer than the rest of a start.
+        return self._given_tls or httpx.create_ssl_context(trust_env=False)
+
+    async def aclose(self) -> None:
+        self._to_register.close()
+        self._to_deliver.close()
+
+    async def check(self, project_id: str, host: str, port: int, *, by_tls: bool) -> None:
+        """Raises `Refused` unless every address of the name may be used, and `TooManyNames`."""
+        if self._to_register.full(project_id):
+            raise TooManyNames
+        await self._resolve(self._to_register, project_id, host, port, by_tls=by_tls)
+
+    async def _resolve(self, names: Names, project_id: str, host: str, port: int, *, by_tls: bool) -> list[Address]:
         check_host(host)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host)
+            found = await names.look_up(project_id, host)
         except (OSError, UnicodeError) as error:
             raise Refused(f"the host {host} is not known: {error}") from None
         for address in found:
             self._rules.check(host, address, port, by_tls=by_tls)
         return found
 
-    async def exchange(self, host: str, port: int, request: h11.Request, body: bytes, *, by_tls: bool) -> h11.Response:
+    async def exchange(
+        self, project_id: str, host: str, port: int, request: h11.Request, body: bytes, *, by_tls: bool
+    ) -> h11.Response:
         """The head of the answer, over a connection of its own: one that is kept could be used for another name.
 
         Raises `Refused`, `NoAnswer` and `OSError`.
         """
-        reader, writer = await self._connect(host, port, by_tls=by_tls)
+        reader, writer = await self._connect(project_id, host, port, by_tls=by_tls)
         try:
             connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_OF_HEAD)
             events = (request, h11.Data(body), h11.EndOfMessage())
@@ -65,9 +89,10 @@ class Network:
             writer.transport.abort()
 
     async def _connect(
-        self, host: str, port: int, *, by_tls: bool
+        self, project_id: str, host: str, port: int, *, by_tls: bool
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        *others, last = (await self.resolve(host, port, by_tls=by_tls))[:ADDRESSES_TRIED]
+        found = await self._resolve(self._to_deliver, project_id, host, port, by_tls=by_tls)
+        *others, last = found[:ADDRESSES_TRIED]
         tls, name = (self._tls, host) if by_tls else (None, None)
         for address in others:
             try:
@@ -95,8 +120,3 @@ async def _read_head(connection: h11.Connection, reader: asyncio.StreamReader) -
             connection.receive_data(found)
         elif not isinstance(event, h11.InformationalResponse):
             raise NoAnswer("the connection was closed without an answer")
-
-
-def _addresses(host: str) -> list[Address]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))

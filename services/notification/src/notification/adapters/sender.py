@@ -1,43 +1,40 @@
 """Posting webhooks to addresses that strangers chose."""
 
 import asyncio
-import ipaddress
-import ssl
 import time
-from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import h11
 import httpx
-from contracts.errors import FieldProblem, InvalidRequest
+from contracts.errors import FieldProblem, InvalidRequest, LimitReached
 
-from notification.adapters.network import Network, NoAnswer
-from notification.domain.addresses import Refused, Rules
+from notification.adapters.network import LOOKED_UP_TO_REGISTER, Network, NoAnswer, TooManyNames
+from notification.domain.addresses import Refused
 from notification.domain.deliveries import Answer, read_retry_after
+
+LOOKED_UP_WITHIN = 30.0
+"""About as long, in seconds, as a machine asks name servers that do not answer."""
 
 
 class H11Sender:
-    def __init__(
-        self,
-        timeout: timedelta,
-        private_networks: Sequence[str],
-        ports: Collection[int],
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._timeout = timeout.total_seconds()
-        rules = Rules([ipaddress.ip_network(network) for network in private_networks], ports)
-        self._network = Network(rules, tls or httpx.create_ssl_context(trust_env=False))
+    """Of one project, over the network that all share."""
 
-    async def aclose(self) -> None:
-        self._network.close()
+    def __init__(self, network: Network, timeout: timedelta, project_id: str) -> None:
+        self._network = network
+        self._timeout = timeout.total_seconds()
+        self._project_id = project_id
 
     async def check(self, url: str) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 parsed = _parse(url)
-                await self._network.resolve(_host(parsed), _port(parsed), by_tls=parsed.scheme == "https")
+                by_tls = parsed.scheme == "https"
+                await self._network.check(self._project_id, _host(parsed), _port(parsed), by_tls=by_tls)
         except TimeoutError:
             raise _not_there(url, "the host's name servers do not answer") from None
+        except TooManyNames:
+            most = f"{LOOKED_UP_TO_REGISTER} of the project's hosts are being looked up, which is the most at once"
+            raise LimitReached(most, LOOKED_UP_WITHIN) from None
         except Refused as error:
             raise _not_there(url, str(error)) from None
 
@@ -67,7 +64,8 @@ class H11Sender:
             *((name.encode(), value.encode()) for name, value in headers.items()),
         ]
         request = h11.Request(method=b"POST", target=url.raw_path, headers=given)
-        return await self._network.exchange(_host(url), _port(url), request, body, by_tls=url.scheme == "https")
+        by_tls = url.scheme == "https"
+        return await self._network.exchange(self._project_id, _host(url), _port(url), request, body, by_tls=by_tls)
 
 
 def _read(response: h11.Response) -> tuple[int, str, timedelta | None]:

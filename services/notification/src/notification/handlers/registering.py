@@ -12,7 +12,7 @@ from notification.domain.deliveries import Answer
 from notification.domain.health import HEALTHY, Off, moved, switched_off
 from notification.domain.secrets import Secret, rotated
 from notification.handlers.trying import Trying
-from notification.ports import Endpoint, Endpoints, Sender, Vault
+from notification.ports import Endpoint, Endpoints, SenderOf, Vault
 
 MOST_ENDPOINTS = 20
 """Of one project: every event is written down once for each."""
@@ -22,7 +22,7 @@ PING_AT_MOST_EVERY = timedelta(seconds=10)
 @dataclass(frozen=True)
 class Registering:
     endpoints: Endpoints
-    sender: Sender
+    sender_of: SenderOf
     vault: Vault
     trying: Trying
     clock: Clock
@@ -32,9 +32,10 @@ class Registering:
     async def register(self, project_id: str, url: str, events: Sequence[str]) -> tuple[Endpoint, str]:
         """The endpoint and its signing secret, which is shown this once.
 
-        Raises `InvalidRequest` for an address that webhooks may not go to, and for one endpoint too many.
+        Raises `InvalidRequest` for an address that webhooks may not go to, and for one endpoint too many;
+        `LimitReached` while too many addresses are looked up.
         """
-        await self.sender.check(url)
+        await self.sender_of(project_id).check(url)
         secret, text = self._new_secret()
         endpoint = Endpoint(
             id=self.new_id(),
@@ -67,10 +68,14 @@ class Registering:
         events: Sequence[str] | None = None,
         enabled: bool | None = None,
     ) -> Endpoint:
-        """What is None stays. Raises `NotFound`, and `InvalidRequest` for an address that webhooks may not go to."""
+        """What is None stays.
+
+        Raises `NotFound`, `InvalidRequest` for an address that webhooks may not go to, and `LimitReached` while too
+        many addresses are looked up.
+        """
         before = await self.own(project_id, endpoint_id)
         if url is not None:
-            await self.sender.check(url)
+            await self.sender_of(project_id).check(url)
         now = self.clock.now()
 
         def changed(found: Endpoint) -> Endpoint:

@@ -20,7 +20,7 @@ from standardwebhooks import Webhook
 from notification.domain.deliveries import Answer, next_try
 from notification.domain.health import HEALTHY, Health, after_try
 from notification.domain.secrets import valid
-from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, Sender, Tried, Vault
+from notification.ports import Deliveries, Delivery, Endpoint, Endpoints, SenderOf, Tried, Vault
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ UNSIGNED = "none of the endpoint's secrets can be read; make a new one"
 class Trying:
     endpoints: Endpoints
     deliveries: Deliveries
-    sender: Sender
+    sender_of: SenderOf
     vault: Vault
     clock: Clock
     randomness: random.Random
@@ -115,7 +115,7 @@ class Trying:
         }
         if trace is not None:
             headers["traceparent"] = str(trace)
-        return await self.sender.send(endpoint.url, body.encode(), headers)
+        return await self.sender_of(endpoint.project_id).send(endpoint.url, body.encode(), headers)
 
     async def _judge(self, endpoint: Endpoint, answer: Answer) -> Health:
         """How the endpoint is after this answer; what changes is saved."""

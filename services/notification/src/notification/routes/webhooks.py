@@ -144,7 +144,7 @@ def _add_endpoints(router: APIRouter, registering: Registering, project_of: Proj
     def view(endpoint: Endpoint) -> EndpointView:
         return _endpoint(endpoint, registering.clock.now())
 
-    @router.post("", status_code=201, summary="Be told by webhook", responses=answers(400))
+    @router.post("", status_code=201, summary="Be told by webhook", responses=answers(400, 429))
     async def register(new: NewEndpoint, project_id: Project) -> NewEndpointView:
         endpoint, secret = await registering.register(project_id, new.url, new.events)
         return NewEndpointView(secret=secret, endpoint=view(endpoint))
@@ -157,7 +157,7 @@ def _add_endpoints(router: APIRouter, registering: Registering, project_of: Proj
     async def endpoint(endpoint_id: str, project_id: Project) -> EndpointView:
         return view(await registering.own(project_id, endpoint_id))
 
-    @router.patch("/{endpoint_id}", summary="Change an endpoint, or switch it off or on", responses=answers(400))
+    @router.patch("/{endpoint_id}", summary="Change an endpoint, or switch it off or on", responses=answers(400, 429))
     async def change(endpoint_id: str, change: EndpointChange, project_id: Project) -> EndpointView:
         return view(await registering.change(project_id, endpoint_id, **dict(change)))
 
