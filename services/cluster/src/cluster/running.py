@@ -24,8 +24,6 @@ from cluster.units import Unit
 log = structlog.get_logger(__name__)
 
 WRITE_EVERY_SECONDS = 2
-CREATE_TOPICS = Path("topics/create_topics.py")
-"""Beside the folder of components."""
 
 
 class AlreadyUp(Exception):
@@ -121,7 +119,7 @@ def _with_topics(unit: Unit, plan: Plan) -> Unit:
     """The broker is of use once its topics are there."""
     if unit.name != "broker":
         return unit
-    script = plan.settings.components.resolve().parent / CREATE_TOPICS
+    script = plan.settings.create_topics.resolve()
     return replace(unit, finish=lambda: _create_topics(script, plan.broker_environment()))
 
 

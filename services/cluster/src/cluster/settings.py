@@ -15,6 +15,7 @@ class ClusterSettings(BaseSettings):
     data: Path = Path(".movie-tasks/cluster")
     """Everything the cluster keeps: the broker's log, Postgres, objects, secrets, logs."""
     components: Path = Path("charts/movie-tasks/dapr")
+    create_topics: Path = Path("dapr-components/topics/create_topics.py")
     dapr_bin: Path = Field(validation_alias="MOVIE_TASKS_DAPR_BIN")
     """The folder that holds `daprd` and `scheduler`."""
     programs: Path
