@@ -256,7 +256,7 @@ bench-distributed: setup ## The same of the distributed platform, beside Celery;
 	$(WITH_CLUSTER) PYTHONPATH=dapr-components/topics $(PYTHON) -m tests.benchmarks.bench_distributed --minutes $(or $(MINUTES),1)
 
 .PHONY: train
-train: .venv/.synced ## Train a small model that the package ships, in half an hour to four hours: make train MEDIUM=image
+train: .venv/.synced ## Train a small model that the package ships, in a quarter of an hour to an hour on two cores: make train MEDIUM=image
 	cd services/gpu_worker && ../../$(PYTHON) -m training $(MEDIUM)
 
 .PHONY: grade
