@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from contracts.identifiers import series_id_for, task_id_for
+from contracts.records import TaskRecords
 from contracts.tasks import (
     Assign,
     Backoff,
@@ -173,6 +174,27 @@ async def test_what_waits_begins_although_the_others_end_was_not_heard(schedulin
     await scheduling.tasks.change(first.id, lambda _found: RequestCancel())
     await scheduling.pass_time(seconds=LOOK_AT_HELD.total_seconds())
     assert await phases(scheduling, first, second) == [Phase.CANCELLED, Phase.QUEUED]
+
+
+async def test_an_end_that_is_heard_while_it_is_looked_at_is_not_lost(
+    scheduling: Scheduling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not held yet, and only what is held is woken."""
+    first, second = [await planned(scheduling, minute, overlap=Overlap.WAIT) for minute in (1, 2)]
+    await scheduling.pass_time(minutes=1)
+    read = TaskRecords.get
+
+    async def before_the_end_of_the_first(records: TaskRecords, task_id: str) -> Task | None:
+        found = await read(records, task_id)
+        if task_id == first.id:
+            monkeypatch.setattr(TaskRecords, "get", read)
+            await end(scheduling, first)
+        return found
+
+    monkeypatch.setattr(TaskRecords, "get", before_the_end_of_the_first)
+    await scheduling.pass_time(minutes=1)
+    await scheduling.pass_time(seconds=1)
+    assert await phases(scheduling, first, second) == [Phase.FAILED, Phase.QUEUED]
 
 
 async def test_of_several_that_were_missed_only_the_latest_runs(scheduling: Scheduling) -> None:
