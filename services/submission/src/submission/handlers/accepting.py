@@ -88,7 +88,7 @@ class Acceptance:
         `DependencyUnavailable`.
         """
         request, digest = self.validator.accept(raw, self.randomness)
-        return await self._accept(request, digest, origin)
+        return await self._made_before(origin, digest) or await self._make(request, digest, origin)
 
     async def replay(self, task_id: str, origin: Origin) -> Task:
         """A new task that makes the result of a done one of the project again, to be compared with it.
@@ -98,7 +98,9 @@ class Acceptance:
         """
         raw, replay_of = replay_request(own_task(await self.tasks.get(task_id), task_id, origin.project_id))
         request, _digest = self.validator.accept(raw, self.randomness)
-        return await self._accept(request, replay_digest(replay_of), origin, Purpose(replay_of=replay_of))
+        digest = replay_digest(replay_of)
+        made = await self._made_before(origin, digest)
+        return made or await self._make(request, digest, origin, Purpose(replay_of=replay_of))
 
     async def check_instance(self, raw: Mapping[str, Any], project_id: str) -> None:
         """Raises what `submit` would raise for the first of a series, and does nothing else."""
@@ -117,7 +119,7 @@ class Acceptance:
             return made
         request, _digest = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
-        return await self._accept(request, digest, origin, Purpose(series=series))
+        return await self._make(request, digest, origin, Purpose(series=series))
 
     async def check_node(
         self, raw: Mapping[str, Any], origin: Origin, planned: Mapping[str, Task], *, kept: bool
@@ -142,11 +144,9 @@ class Acceptance:
             return made
         request, _digest = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
-        return await self._accept(request, digest, origin, Purpose(graph=part))
+        return await self._make(request, digest, origin, Purpose(graph=part))
 
-    async def _accept(self, request: TaskRequest, digest: str, origin: Origin, purpose: Purpose = FOR_ITSELF) -> Task:
-        if (made := await self._made_before(origin, digest)) is not None:
-            return made
+    async def _make(self, request: TaskRequest, digest: str, origin: Origin, purpose: Purpose = FOR_ITSELF) -> Task:
         await self.check_project(origin.project_id)
         await self._check_inputs(request, origin.project_id, {}, may_be_in_vain=purpose.graph is not None)
         if purpose.series is None and purpose.graph is None:
