@@ -254,10 +254,12 @@ def _resubmit(task: Task, now: datetime) -> Task:
     if not task.phase.terminal:
         raise IllegalTransition(f"task {task.id} is {task.phase.value}: only an ended task can be retried")
     ended = context_of(task)
-    early = task.start_at is not None and task.start_at > now
+    phase, deadline = Phase.BLOCKED if task.needs else Phase.QUEUED, now + PICK_UP_WITHIN
+    if not task.needs and task.start_at is not None and task.start_at > now:
+        phase, deadline = Phase.SCHEDULED, task.start_at
     return _enter(
-        task, Phase.BLOCKED if task.needs else Phase.SCHEDULED if early else Phase.QUEUED, now,
-        deadline=task.start_at if early and not task.needs else now + PICK_UP_WITHIN,
+        task, phase, now,
+        deadline=deadline,
         # Whoever asks for an instance again wants it, whenever its time was and whatever else of its series goes on.
         series=task.series and task.series.model_copy(update={"overlap": Overlap.ALLOW, "missed": Missed.RUN}),
         # The span of what has ended is told already; what comes now is another, under it.
