@@ -7,10 +7,11 @@ from itertools import islice
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
+from torch.nn.functional import avg_pool2d, conv2d
 
 from training.drawing import Floats
 from training.loop import Stage, half_precision
+from training.nearby import largest_near
 from training.shapes import SIDE, Scene, another_thing, render, scenes
 
 LATENT_CHANNELS = 9
@@ -104,15 +105,8 @@ def decoder_stage(name: str, vae: AutoencoderTiny) -> Stage[tuple[torch.Tensor, 
 
 def _weights(pictures: torch.Tensor) -> torch.Tensor:
     """What each pixel counts (pictures, 1, height, width)."""
-    highest, lowest = (_largest_near(sign * pictures) for sign in (1, -1))
+    highest, lowest = (largest_near(sign * pictures, NEAR) for sign in (1, -1))
     return torch.where((highest + lowest).amax(1, keepdim=True) > EDGE, EDGE_WEIGHT, 1.0)
-
-
-def _largest_near(values: torch.Tensor) -> torch.Tensor:
-    """Along each axis for itself: the same, in a third of the time."""
-    window = 2 * NEAR + 1
-    down = max_pool2d(values, (window, 1), stride=1, padding=(NEAR, 0))
-    return max_pool2d(down, (1, window), stride=1, padding=(0, NEAR))
 
 
 def _in_doubt(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLLTXVideo
-from torch.nn.functional import conv2d, max_pool2d, mse_loss
+from torch.nn.functional import conv2d, mse_loss
 
 from training import codes
 from training.drawing import Floats
 from training.loop import Stage, half_precision
 from training.motions import FRAMES, HEIGHT, WIDTH, another_shape, draw, scenes
+from training.nearby import largest_near
 
 PATCH = 12
 """Pixels of a side of what the autoencoder sees as one."""
@@ -180,7 +181,7 @@ def _clips(rng: np.random.Generator) -> _Told:
 def _weights(clips: torch.Tensor) -> torch.Tensor:
     """What each pixel counts: shapes cover so little that a decoder would long leave them out."""
     drawn = (clips != clips[..., :1, :1]).any(1).float().flatten(0, 1)
-    near = max_pool2d(drawn[:, None], 2 * NEAR + 1, stride=1, padding=NEAR)
+    near = largest_near(drawn[:, None], NEAR)
     return (1 + (DRAWN_WEIGHT - 1) * near).view(len(clips), 1, -1, HEIGHT, WIDTH)
 
 
