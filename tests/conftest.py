@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -165,3 +167,18 @@ async def settle(world: World) -> None:
         await asyncio.sleep(pause)
         now = (world.state.writes, len(world.bus.messages), dict(world.jobs.due))
         seen, calm = now, calm + 1 if now == seen else 0
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Every name leads here, and one that ends in `slow.example` only once the event is set."""
+    answered, real = threading.Event(), socket.getaddrinfo
+
+    def slowly(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith("slow.example"):
+            answered.wait(60)
+        return real("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    yield answered
+    answered.set()

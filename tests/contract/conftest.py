@@ -1,4 +1,4 @@
-"""The submission API over fakes, with two projects and a key for each."""
+"""The submission API over fakes, with two projects and a key for each; and a receiver of webhooks."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from submission.app import create
 from submission.settings import SubmissionSettings
 
 from tests.conftest import ADMIN_KEY, Running, Serve, World
+from tests.contract.notifying import Receiver, receiving
 
 
 @dataclass
@@ -81,3 +82,9 @@ async def api(world: World, serve: Serve, database_url: Callable[[str], str]) ->
 def embedded_in(folder: Path) -> EmbeddedSettings:
     """Settings to compose all services with; nothing of Dapr is started."""
     return EmbeddedSettings(data=folder, components=folder, dapr_bin=folder)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found

@@ -18,12 +18,6 @@ from tests.contract.notifying import Api, Receiver, notifying, receiving
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
-
-
-@pytest.fixture
 def webhook_timeout() -> str:
     return "0.3"
 

@@ -10,16 +10,10 @@ from submission.app import create as create_submission
 from submission.settings import SubmissionSettings
 
 from tests.conftest import ADMIN_KEY, World, until
-from tests.contract.notifying import Api, Receiver, receiving, settings_with
+from tests.contract.notifying import Api, Receiver, settings_with
 from tests.contract.operating import Terminal, terminal_to
 
 GONE = b"HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from submission.app import create as create_submission
 from submission.settings import SubmissionSettings
 
 from tests.conftest import ADMIN_KEY, Serve, World, until
-from tests.contract.notifying import Api, Receiver, notifying, receiving
+from tests.contract.notifying import Api, Receiver, notifying
 
 GONE = b"HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\n"
 ROUTES = (
@@ -31,12 +31,6 @@ EVERYTHING: dict[str, Any] = {
     "states": ["failed", "delivered"],
     "dry_run": False,
 }
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture

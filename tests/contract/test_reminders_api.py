@@ -15,7 +15,7 @@ from tests.conftest import Serve, World, settle, until
 from tests.contract.conftest import Api
 from tests.contract.live_server import LiveServer, live_server
 from tests.contract.notifying import Api as Notifying
-from tests.contract.notifying import Receiver, notifying, receiving
+from tests.contract.notifying import Receiver, notifying
 
 DUE = "2026-01-02T00:00:00Z"
 TASK = a_task(title="Shot 1", client_ref="s1", tags=("hero",))
@@ -81,11 +81,6 @@ class TestAsking:
 
 
 class TestTelling:
-    @pytest.fixture
-    async def receiver(self) -> AsyncIterator[Receiver]:
-        async with receiving() as found:
-            yield found
-
     @pytest.fixture
     async def notified(
         self, world: World, serve: Serve, database_url: Callable[[str], str]

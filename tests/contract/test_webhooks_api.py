@@ -18,12 +18,6 @@ DAY = 86400
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
-
-
-@pytest.fixture
 async def api(world: World, serve: Serve, database_url: Callable[[str], str]) -> AsyncIterator[Api]:
     async with notifying(world, serve, database_url("notification")) as found:
         yield found

@@ -1,26 +1,18 @@
 """Webhooks at names whose servers never answer: whoever registers them keeps nobody else waiting."""
 
 import asyncio
-import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from tests.conftest import Serve, World
-from tests.contract.notifying import Api, Receiver, notifying, receiving
+from tests.contract.notifying import Api, Receiver, notifying
 
 AT_ONCE = 4
 """Of one project, when it registers."""
 MORE_THAN_THREADS = 150
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture
@@ -29,31 +21,16 @@ async def api(world: World, serve: Serve, database_url: Callable[[str], str]) ->
         yield found
 
 
-@pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Every name leads here, and one that ends in `silent.example` only once this is set."""
-    answered, real = threading.Event(), socket.getaddrinfo
-
-    def look_up(host: str, *rest: Any, **more: Any) -> Any:
-        if host.endswith("silent.example"):
-            answered.wait(60)
-        return real("127.0.0.1", *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    yield answered
-    answered.set()
-
-
 async def register(api: Api, url: str, key: str | None = None) -> int:
     return (await api.call("POST", "/webhooks", key=key, json={"url": url})).status_code
 
 
 def silent(number: int) -> str:
-    return f"http://{number}.silent.example:9/"
+    return f"http://{number}.slow.example:9/"
 
 
 async def test_a_project_has_few_names_looked_up_at_once(
-    api: Api, receiver: Receiver, answered: threading.Event
+    api: Api, receiver: Receiver, slow_names: threading.Event
 ) -> None:
     registering = [asyncio.create_task(register(api, silent(number))) for number in range(MORE_THAN_THREADS)]
     refused = MORE_THAN_THREADS - AT_ONCE
@@ -67,13 +44,13 @@ async def test_a_project_has_few_names_looked_up_at_once(
     answer = await api.call("POST", "/webhooks", json={"url": receiver.url})
     assert (answer.status_code, answer.json()["code"]) == (429, "limit-reached")
     assert int(answer.headers["Retry-After"]) > 1
-    answered.set()
+    slow_names.set()
     async with asyncio.timeout(60):
         while await register(api, receiver.url) != 201:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.usefixtures("answered")
+@pytest.mark.usefixtures("slow_names")
 async def test_a_changed_address_is_looked_up_like_the_first(api: Api, receiver: Receiver) -> None:
     path = f"/webhooks/{(await api.register(receiver.url))['endpoint']['id']}"
 

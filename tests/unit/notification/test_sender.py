@@ -5,7 +5,7 @@ import gzip
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -272,21 +272,6 @@ async def test_hosts_that_hide_where_they_lead_are_refused(sender: H11Sender, ho
         with pytest.raises(InvalidRequest):
             await sender.check(f"{scheme}://{host}/")
         assert (await sender.send(f"{scheme}://{host}/", b"{}", HEADERS)).status is None
-
-
-@pytest.fixture
-def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Every name leads here, and one that ends in `slow.example` only once the event is set."""
-    answered, real = threading.Event(), socket.getaddrinfo
-
-    def slowly(host: str, *rest: Any, **more: Any) -> Any:
-        if host.endswith("slow.example"):
-            answered.wait(60)
-        return real("127.0.0.1", *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", slowly)
-    yield answered
-    answered.set()
 
 
 async def test_slow_name_servers_of_one_hold_no_other_up(
