@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
-from contracts.catalog import RequestValidator
-from contracts.errors import DependencyUnavailable, InvalidRequest
+from contracts.catalog import Catalog
+from contracts.errors import DependencyUnavailable
 from contracts.events import CloudEvent, Message, TaskChanged, TaskRejected, dead_letter, parse, task_changed
 from contracts.identifiers import task_id_for
 from contracts.records import TaskRecords, project_records
@@ -29,9 +29,10 @@ class Submission:
     world: World
     key: str
 
-    async def submit(self) -> httpx.Response:
+    async def submit(self, idempotency_key: str | None = None) -> httpx.Response:
         body = {"model": "tiny-image", "params": {"prompt": "a red circle"}}
-        return await self.running.http.post("/api/v1/tasks/submit", json=body, headers={"X-API-Key": self.key})
+        headers = {"X-API-Key": self.key} | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+        return await self.running.http.post("/api/v1/tasks/submit", json=body, headers=headers)
 
     async def act(self, method: str, task_id: str, action: str) -> int:
         path = f"/api/v1/tasks/{task_id}/{action}"
@@ -137,16 +138,32 @@ async def test_what_was_accepted_is_not_rejected_when_it_comes_again_to_a_suspen
     assert submission.rejections == []
 
 
-async def test_nor_when_its_model_is_not_offered_any_more(
-    submission: Submission, monkeypatch: pytest.MonkeyPatch
+def without_the_model(catalog: Catalog) -> Catalog:
+    return catalog.model_copy(update={"models": tuple(one for one in catalog.models if one.key != "tiny-image")})
+
+
+def with_other_defaults(catalog: Catalog) -> Catalog:
+    entry = catalog["tiny-image"]
+    fewer = entry.parameters["steps"].model_copy(update={"default": 3})
+    changed = entry.model_copy(update={"parameters": {**entry.parameters, "steps": fewer}})
+    return catalog.model_copy(update={"models": (changed, *without_the_model(catalog).models)})
+
+
+@pytest.mark.parametrize("change", [without_the_model, with_other_defaults])
+async def test_what_was_accepted_is_met_again_whatever_the_catalog_has_become(
+    submission: Submission, serve: Serve, database_url: Callable[[str], str], change: Callable[[Catalog], Catalog]
 ) -> None:
     await submission.request("shot-12")
-
-    def refuse(*_anything: object) -> None:
-        raise InvalidRequest("no such model is offered here", [])
-
-    monkeypatch.setattr(RequestValidator, "accept", refuse)
-    await submission.request("shot-12")
+    [(task_id, _seq)] = submission.announced
+    outside = replace(submission.world.outside, catalog=change(submission.world.catalog))
+    settings = SubmissionSettings(
+        admin_key=ADMIN_KEY, submission_database=database_url("submission"), media_url="memory:///", replica="next"
+    )
+    async with serve([create(settings, outside)]) as running:
+        upgraded = replace(submission, running=running)
+        await upgraded.request("shot-12")
+        answer = await upgraded.submit("shot-12")
+    assert (answer.status_code, answer.json()["id"]) == (202, task_id)
     assert submission.rejections == []
 
 

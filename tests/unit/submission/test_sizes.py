@@ -11,7 +11,7 @@ from contracts.events import LARGEST_EVENT, dead_letter, task_changed
 from contracts.identifiers import task_id_for
 from contracts.tasks import MAX_REMINDERS, MAX_TAGS, Advance, Assign, Complete, Phase, Produce, Task, apply
 from contracts.testing.examples import NOON, media_result, produced_media
-from submission.domain import Origin, new_task
+from submission.domain import Origin, new_task, request_digest
 
 CATALOG = read_catalog()
 ESCAPED = "\x01"
@@ -31,8 +31,8 @@ def largest(entry: ModelEntry, catalog: Catalog = CATALOG) -> Task:
         "due_at": "2026-06-01T00:00:00Z",
         "reminders": [{"before_due_seconds": n, "note": ESCAPED * 200} for n in range(MAX_REMINDERS)],
     }
-    request, digest = RequestValidator(catalog).accept(raw, random.Random(1))
-    return new_task(request, digest, Origin("p" * 64, task_id_for("p", "a"), ESCAPED * 128), NOON)
+    request = RequestValidator(catalog).accept(raw, random.Random(1))
+    return new_task(request, request_digest(raw), Origin("p" * 64, task_id_for("p", "a"), ESCAPED * 128), NOON)
 
 
 @pytest.mark.parametrize("entry", CATALOG.models, ids=lambda entry: str(entry.key))

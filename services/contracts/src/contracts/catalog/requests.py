@@ -114,14 +114,10 @@ class RequestValidator:
         adapter: TypeAdapter[Any] = TypeAdapter(Annotated[union, Field(discriminator="model")])
         return adapter.json_schema(ref_template=ref_template)
 
-    def accept(self, raw: Mapping[str, Any], randomness: random.Random) -> tuple[TaskRequest, str]:
-        """The request with all defaults filled in, and the digest by which a repetition is known.
-
-        The digest is taken before random defaults are drawn, so the same request always has the same.
-        Raises `InvalidRequest`.
-        """
+    def accept(self, raw: Mapping[str, Any], randomness: random.Random) -> TaskRequest:
+        """The request with all defaults filled in. Raises `InvalidRequest`."""
         entry, plain = self._checked(raw)
-        return _task_request(plain, entry, randomness), _digest(plain)
+        return _task_request(plain, entry, randomness)
 
     def content(self, raw: Mapping[str, Any]) -> str:
         """The digest of what makes the result: model, parameters and inputs, before random defaults are drawn.
@@ -129,7 +125,8 @@ class RequestValidator:
         Raises `InvalidRequest`.
         """
         _entry, plain = self._checked(raw)
-        return _digest({name: plain[name] for name in ("model", "params", "inputs")})
+        made_of = {name: plain[name] for name in ("model", "params", "inputs")}
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def _checked(self, raw: Mapping[str, Any]) -> tuple[ModelEntry, dict[str, Any]]:
         entry = self._entry(raw.get("model"))
@@ -167,10 +164,6 @@ def _task_request(plain: Mapping[str, Any], entry: ModelEntry, randomness: rando
         time_limit_seconds=entry.time_limit_minutes * 60,
         max_failures=entry.attempts,
     )
-
-
-def _digest(plain: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @cache

@@ -25,6 +25,7 @@ from submission.domain.tasks import (
     own_task,
     replay_digest,
     replay_request,
+    request_digest,
 )
 from submission.domain.times import (
     check_times,
@@ -52,6 +53,7 @@ __all__ = [
     "read_cursor",
     "replay_digest",
     "replay_request",
+    "request_digest",
     "searchable_text",
     "without_past_reminders",
     "without_runs",

@@ -1,6 +1,7 @@
 """Tasks as they are asked for."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +98,13 @@ def replay_request(original: Task) -> tuple[dict[str, Any], ReplayOf]:
         "tags": list(original.tags),
     }
     return request, ReplayOf(task_id=original.id, media_id=original.result.id)
+
+
+def request_digest(raw: Mapping[str, Any]) -> str:
+    """By which a repeated request is known: by what it says, and not by what the catalog makes of it, because that
+    changes while requests are under way.
+    """
+    return hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def replay_digest(replay_of: ReplayOf) -> str:

@@ -53,6 +53,7 @@ from submission.domain import (
     own_task,
     replay_digest,
     replay_request,
+    request_digest,
     without_past_reminders,
 )
 from submission.handlers.estimating import Estimating
@@ -87,8 +88,10 @@ class Acceptance:
         Raises `InvalidRequest`, `IdempotencyMismatch`, `ProjectInactive`, `NotFound` and
         `DependencyUnavailable`.
         """
-        request, digest = self.validator.accept(raw, self.randomness)
-        return await self._made_before(origin, digest) or await self._make(request, digest, origin)
+        digest = request_digest(raw)
+        if (made := await self._made_before(origin, digest)) is not None:
+            return made
+        return await self._make(self.validator.accept(raw, self.randomness), digest, origin)
 
     async def replay(self, task_id: str, origin: Origin) -> Task:
         """A new task that makes the result of a done one of the project again, to be compared with it.
@@ -97,15 +100,16 @@ class Acceptance:
         that is not done.
         """
         raw, replay_of = replay_request(own_task(await self.tasks.get(task_id), task_id, origin.project_id))
-        request, _digest = self.validator.accept(raw, self.randomness)
         digest = replay_digest(replay_of)
-        made = await self._made_before(origin, digest)
-        return made or await self._make(request, digest, origin, Purpose(replay_of=replay_of))
+        if (made := await self._made_before(origin, digest)) is not None:
+            return made
+        request = self.validator.accept(raw, self.randomness)
+        return await self._make(request, digest, origin, Purpose(replay_of=replay_of))
 
     async def check_instance(self, raw: Mapping[str, Any], project_id: str) -> None:
         """Raises what `submit` would raise for the first of a series, and does nothing else."""
         await self.check_project(project_id)
-        request, _digest = self.validator.accept(raw, self.randomness)
+        request = self.validator.accept(raw, self.randomness)
         await self._check_inputs(request, project_id, {})
         check_times(without_past_reminders(request, self.clock.now()), self.clock.now())
 
@@ -117,7 +121,7 @@ class Acceptance:
         digest = instance_digest(series)
         if (made := await self._made_before(origin, digest)) is not None:
             return made
-        request, _digest = self.validator.accept(raw, self.randomness)
+        request = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
         return await self._make(request, digest, origin, Purpose(series=series))
 
@@ -129,11 +133,11 @@ class Acceptance:
         `planned` are those that it may need, by their ids. Raises what `submit` raises, except of what is `kept` from
         an earlier revision.
         """
-        request, digest = self.validator.accept(raw, self.randomness)
+        request = self.validator.accept(raw, self.randomness)
         if not kept:
             await self._check_inputs(request, origin.project_id, planned)
             check_times(request, self.clock.now())
-        return new_task(request, digest, origin, self.clock.now())
+        return new_task(request, request_digest(raw), origin, self.clock.now())
 
     async def make_node(self, raw: Mapping[str, Any], origin: Origin, part: GraphPart, digest: str) -> Task:
         """The task for a node of a graph, made now or before. Raises what `submit` raises.
@@ -142,7 +146,7 @@ class Acceptance:
         """
         if (made := await self._made_before(origin, digest)) is not None:
             return made
-        request, _digest = self.validator.accept(raw, self.randomness)
+        request = self.validator.accept(raw, self.randomness)
         request = without_past_reminders(request, self.clock.now())
         return await self._make(request, digest, origin, Purpose(graph=part))
 
