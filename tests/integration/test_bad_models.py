@@ -59,7 +59,8 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "scrambled": (scramble, "model-unusable", "corrupt or cut off"),
     "incomplete": (lose, "model-unusable", "not a whole StableDiffusionPipeline"),
     "misfitting": (misconfigure, "model-unusable", "not a whole StableDiffusionPipeline"),
-    "empty": (empty_out, "model-unusable", "not a whole StableDiffusionPipeline"),
+    "empty": (empty_out, "model-unusable", "there is no model_index.json in empty"),
+    "absent": (shutil.rmtree, "model-unusable", "there is no model_index.json in absent"),
     "no-numbers": (forget_numbers, "unusable-output", "no numbers"),
 }
 

@@ -61,6 +61,11 @@ def _from_hub(entry: ModelEntry, source: HubSource, cache: Path) -> Path:
 def load(entry: ModelEntry, folder: Path) -> Any:
     """The pipeline in main memory. Raises `ModelUnusable` when its files are not what they should be."""
     pipeline = _pipeline_class(entry)
+    if not (folder / pipeline.config_name).is_file():
+        raise ModelUnusable(
+            f"this worker has no files of {entry.key}: there is no {pipeline.config_name} in {folder.name}; put the "
+            "model there, or change its source in the catalog"
+        )
     try:
         _check_lengths(folder)
         return pipeline.from_pretrained(folder, dtype=_dtype(entry), use_safetensors=True, local_files_only=True)
