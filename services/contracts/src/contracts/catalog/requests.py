@@ -4,7 +4,6 @@ One pydantic model per catalog entry is built once in a process, when first a va
 by its model's own, and the problems it raises name the field, what the catalog allows and what came.
 """
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -36,6 +35,7 @@ from contracts.catalog.parameters import (
     TextParameter,
 )
 from contracts.catalog.schema import Catalog, InputSlot, ModelEntry
+from contracts.digests import digest_of_json
 from contracts.errors import MOST_PROBLEMS, FieldProblem, InvalidRequest
 from contracts.identifiers import MediaId, Moment, PlainText, TaskId
 from contracts.identifiers import Tag as TaskTag
@@ -125,8 +125,7 @@ class RequestValidator:
         Raises `InvalidRequest`.
         """
         _entry, plain = self._checked(raw)
-        made_of = {name: plain[name] for name in ("model", "params", "inputs")}
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of_json({name: plain[name] for name in ("model", "params", "inputs")})
 
     def _checked(self, raw: Mapping[str, Any]) -> tuple[ModelEntry, dict[str, Any]]:
         entry = self._entry(raw.get("model"))

@@ -5,13 +5,13 @@ which tasks are not wanted any more. Whoever carries it out may die at any point
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from contracts.digests import digest_of_json
 from contracts.errors import FieldProblem, InvalidRequest, NotFound, Problem
 from contracts.graphs import Graph, Node
 from contracts.tasks import Phase, Status, Task
@@ -95,8 +95,7 @@ def resolved(request: Mapping[str, JsonValue], task_ids: Mapping[str, str]) -> d
 
 def graph_digest(title: str | None, requests: Requests) -> str:
     """By which a repeated request is known."""
-    given = json.dumps([title, requests], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"graph {given}".encode()).hexdigest()
+    return digest_of_json([title, requests], "graph")
 
 
 def in_node(name: str, problem: FieldProblem) -> FieldProblem:

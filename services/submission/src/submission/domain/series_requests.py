@@ -1,12 +1,11 @@
 """Whether a series can be what somebody asks for."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.catalog.requests import FURTHEST_AHEAD, SHOWN_OF_GIVEN
+from contracts.digests import digest_of_json
 from contracts.errors import FieldProblem, InvalidRequest
 from contracts.series import SeriesPlan
 from pydantic import JsonValue
@@ -132,5 +131,4 @@ def in_request(problem: FieldProblem) -> FieldProblem:
 
 def plan_digest(fields: Mapping[str, Any]) -> str:
     """By which a repeated request is known."""
-    given = json.dumps(fields, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(f"series {given}".encode()).hexdigest()
+    return digest_of_json(fields, "series")

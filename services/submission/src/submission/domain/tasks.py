@@ -1,13 +1,13 @@
 """Tasks as they are asked for."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from contracts.catalog import InputSlot, ModelEntry, input_allowed
+from contracts.digests import digest_of_json
 from contracts.errors import FieldProblem, IdempotencyMismatch, IllegalTransition, InvalidRequest, NotFound
 from contracts.events import LARGEST_ANNOUNCED
 from contracts.media import MediaResult
@@ -104,7 +104,7 @@ def request_digest(raw: Mapping[str, Any]) -> str:
     """By which a repeated request is known: by what it says, and not by what the catalog makes of it, because that
     changes while requests are under way.
     """
-    return hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return digest_of_json(raw)
 
 
 def replay_digest(replay_of: ReplayOf) -> str:
